@@ -1,0 +1,37 @@
+//! What is true, and what follows from it.
+//!
+//! The core of Systembot as plain functions over values: inputs become events ([`decide`]), events become
+//! records, records are folded into a state ([`State::apply`]), and what a record promises to the world is an
+//! effect ([`owed`]). Nothing here reads a file, a clock or a socket, nothing logs, and nothing can fail:
+//! whoever needs the time passes it in.
+
+pub mod alert;
+pub mod command;
+mod decide;
+pub mod detect;
+pub mod effect;
+pub mod event;
+pub mod host;
+pub mod limits;
+pub mod metric;
+pub mod number;
+pub mod outbox;
+pub mod pattern;
+pub mod render;
+pub mod rules;
+pub mod sample;
+pub mod series;
+mod state;
+pub mod stats;
+pub mod time;
+pub mod window;
+
+pub use decide::{Input, decide};
+pub use effect::{Effect, effects, owed};
+pub use event::{Address, Event, Message, Record};
+pub use pattern::Pattern;
+pub use rules::Rules;
+pub use sample::{Reading, Sample};
+pub use series::Series;
+pub use state::State;
+pub use time::{LocalTime, Seq, Timestamp};

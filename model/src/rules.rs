@@ -1,0 +1,154 @@
+//! What the owner wants judged and told: the part of the settings that the core needs.
+//!
+//! Recorded as JSON with every change, so that what was decided can be decided again.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Address, Pattern};
+
+/// How grave an alert is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Worth looking at.
+    Warning,
+    /// Worth getting up for.
+    Critical,
+}
+
+impl Severity {
+    /// Its word in output.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A process that should be running.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Service {
+    /// Name in messages and commands.
+    pub name: String,
+    /// What its command line begins with, see the manual for where it may begin.
+    #[serde(rename = "match")]
+    pub matches: String,
+    /// Whether the text may stand anywhere in the command line.
+    pub anywhere: bool,
+    /// Command that starts it again, as the owner wrote it.
+    pub restart: Option<String>,
+    /// Whether that command goes to a shell.
+    pub sh: bool,
+}
+
+/// Everything that decides over alerts and messages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rules {
+    /// The bot's name.
+    pub name: String,
+    /// Time between two ticks.
+    pub sample_interval: Duration,
+    /// Time between two messages about one alert; zero tells none.
+    pub repeat_interval: Duration,
+    /// Disk full above this percentage.
+    pub disk_used_percent: f64,
+    /// Memory low at or below this percentage.
+    pub memory_available_percent: f64,
+    /// CPU busy below this percentage of idle time.
+    pub cpu_idle_percent: f64,
+    /// Standard deviations from the window that make a trend alert.
+    pub standard_deviations: f64,
+    /// Samples before a window says anything.
+    pub minimum_length: usize,
+    /// Samples that a window holds.
+    pub maximum_length: usize,
+    /// Series that the trend rule judges.
+    pub trend_series: Vec<Pattern>,
+    /// Mounts that never alert, as prefixes of whole path components; `/` is only itself.
+    pub ignore_mounts: Vec<String>,
+    /// Processes that should be running.
+    pub services: Vec<Service>,
+    /// Where messages go.
+    pub destinations: Vec<Address>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            sample_interval: Duration::from_secs(15),
+            repeat_interval: Duration::from_secs(3600),
+            disk_used_percent: 90.0,
+            memory_available_percent: 15.0,
+            cpu_idle_percent: 15.0,
+            standard_deviations: 2.0,
+            minimum_length: 2,
+            maximum_length: 100,
+            trend_series: vec![Pattern::new("load"), Pattern::new("temperature_celsius")],
+            ignore_mounts: Vec::new(),
+            services: Vec::new(),
+            destinations: Vec::new(),
+        }
+    }
+}
+
+impl Rules {
+    /// The recorded form.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // A struct of plain fields always serialises; an empty text reads back as the defaults.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads the recorded form; what it does not name has its default.
+    #[must_use]
+    pub fn from_json(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// Whether a mount is one of those that never alert.
+    #[must_use]
+    pub fn is_ignored(&self, mount: &str) -> bool {
+        self.ignore_mounts.iter().any(|prefix| {
+            let stem = prefix.trim_end_matches('/');
+            if stem.is_empty() {
+                return mount == "/";
+            }
+            mount.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_mounts_are_prefixes_of_whole_components() {
+        let rules =
+            Rules { ignore_mounts: vec!["/snap/".into(), "/".into(), "/mnt".into()], ..Rules::default() };
+        let check = |mount, expected| assert_eq!(rules.is_ignored(mount), expected, "{mount}");
+        check("/snap", true);
+        check("/snap/core/1", true);
+        check("/snapshots", false);
+        check("/", true);
+        check("/home", false);
+        check("/mnt/nas", true);
+    }
+
+    #[test]
+    fn the_recorded_form_reads_back() {
+        let rules = Rules { name: "leela".into(), disk_used_percent: 85.5, ..Rules::default() };
+        assert_eq!(Rules::from_json(&rules.to_json()), rules);
+        assert_eq!(Rules::from_json("{\"name\":\"leela\"}").maximum_length, 100);
+    }
+}

@@ -1,0 +1,51 @@
+//! The only place that reads clocks.
+
+use std::time::Duration;
+
+use systembot_model::{LocalTime, Timestamp};
+
+/// Tells the time; the tests have one that they set.
+pub trait Clock: Send + Sync {
+    /// The wall clock (CLOCK_REALTIME).
+    fn now(&self) -> Timestamp;
+    /// Steady time since some fixed moment, standing still in sleep (CLOCK_MONOTONIC).
+    fn steady(&self) -> Duration;
+    /// Steady time since some fixed moment, sleep included (CLOCK_BOOTTIME).
+    fn since_boot(&self) -> Duration;
+    /// The wall clock with the machine's zone.
+    fn local(&self) -> LocalTime {
+        LocalTime::utc(self.now())
+    }
+}
+
+/// The clocks of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        Timestamp::from_ms(time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000))
+    }
+
+    fn steady(&self) -> Duration {
+        span(rustix::time::ClockId::Monotonic)
+    }
+
+    fn since_boot(&self) -> Duration {
+        span(rustix::time::ClockId::Boottime)
+    }
+
+    fn local(&self) -> LocalTime {
+        let at = self.now();
+        let Ok(moment) = jiff::Timestamp::from_millisecond(at.as_ms()) else { return LocalTime::utc(at) };
+        let zone = jiff::tz::TimeZone::system();
+        let info = zone.to_offset_info(moment);
+        LocalTime { at, offset_seconds: info.offset().seconds(), zone: info.abbreviation().to_owned() }
+    }
+}
+
+fn span(clock: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}

@@ -1,0 +1,3 @@
+//! The program `systembot`.
+
+fn main() {}

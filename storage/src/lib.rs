@@ -1,0 +1,2 @@
+//! How it is kept: the event log on sled.
+pub mod query;
