@@ -70,10 +70,10 @@ pub(super) fn trends(ask: &Ask<'_>) -> Answer {
                 .unwrap_or_default();
             let of = |n| figure(&trend.series, n);
             format!(
-                "{}: {}, {sigma} ({} samples, mean {}) {spark}",
+                "{}: {}, {sigma} ({}, mean {}) {spark}",
                 friendly(&trend.series),
                 of(trend.last),
-                trend.count,
+                counted(u64::try_from(trend.count).unwrap_or(u64::MAX), "sample"),
                 of(trend.mean)
             )
         })
