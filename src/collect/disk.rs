@@ -3,9 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread,
@@ -21,7 +22,7 @@ use systembot_model::{
 use super::{
     Options,
     file::{Source, unreadable},
-    mount::mounts,
+    mount::{self, mounts},
 };
 use crate::clock::Clock;
 
@@ -74,16 +75,16 @@ impl Usage {
 
 /// Reads every mount that holds files.
 pub(super) struct Disks {
+    statvfs: Statvfs,
     table: Source,
     include: Vec<String>,
-    /// The table as it was read last; the mounts are chosen anew only where it has changed.
-    table_before: Vec<u8>,
     mounts: Vec<Mount>,
     helpers: Helpers,
 }
 
 struct Mount {
     path: Arc<Path>,
+    is_prompt: bool,
     total: Series,
     used: Series,
     available: Series,
@@ -94,30 +95,38 @@ struct Mount {
 impl Disks {
     pub(super) fn new(options: &Options, clock: Arc<dyn Clock>) -> Self {
         Self {
+            statvfs: Arc::clone(&options.statvfs),
             table: Source::new(options.roots.proc.join("self/mountinfo")),
             include: options.include_mounts.clone(),
-            table_before: Vec::new(),
             mounts: Vec::new(),
             helpers: Helpers::new(options, clock),
         }
     }
 
-    pub(super) fn read(&mut self, pass: &mut Pass) {
-        let table = match self.table.read() {
-            Ok(table) => table,
-            Err(error) => {
-                pass.notes.push(unreadable(self.table.path(), &error));
-                return;
+    /// Has those file systems asked that may take their time, which goes on beside the rest of the pass.
+    pub(super) fn begin(&mut self, pass: &mut Pass) {
+        if self.table.is_changed() {
+            match self.table.read() {
+                Ok(table) => self.mounts = mounts(table, &self.include).into_iter().map(Mount::new).collect(),
+                Err(error) => {
+                    pass.notes.push(unreadable(self.table.path(), &error));
+                    self.mounts.clear();
+                }
             }
-        };
-        if table != self.table_before {
-            self.table_before = table.to_vec();
-            self.mounts = mounts(table, &self.include).into_iter().map(Mount::new).collect();
         }
-        let paths: Vec<&Arc<Path>> = self.mounts.iter().map(|mount| &mount.path).collect();
-        let mut answers = self.helpers.ask(&paths);
+        let patient = self.mounts.iter().filter(|mount| !mount.is_prompt);
+        self.helpers.begin(patient.map(|mount| &mount.path));
+    }
+
+    /// Asks the others, which is done before a thread would have woken up, and adds what all answered.
+    pub(super) fn finish(&mut self, pass: &mut Pass) {
+        let mut answers = self.helpers.finish();
         for mount in &self.mounts {
-            let text = match answers.remove(&mount.path) {
+            let answer = match mount.is_prompt {
+                true => Some((self.statvfs)(&mount.path)),
+                false => answers.remove(&mount.path),
+            };
+            let text = match answer {
                 Some(Ok(usage)) => {
                     mount.push(&mut pass.sample, usage);
                     continue;
@@ -131,8 +140,8 @@ impl Disks {
 }
 
 impl Mount {
-    fn new(path: PathBuf) -> Self {
-        let label = path.to_string_lossy();
+    fn new(mount: mount::Mount) -> Self {
+        let label = mount.path.to_string_lossy();
         let series = |metric| Series::labelled(metric, "mount", &label);
         Self {
             total: series("disk_total_bytes"),
@@ -140,7 +149,8 @@ impl Mount {
             available: series("disk_available_bytes"),
             used_percent: series("disk_used_percent"),
             inodes_used_percent: series("disk_inodes_used_percent"),
-            path: Arc::from(path.as_path()),
+            path: Arc::from(mount.path.as_path()),
+            is_prompt: mount.is_prompt,
         }
     }
 
@@ -167,19 +177,44 @@ type Answer = (Arc<Path>, io::Result<Usage>);
 
 /// Threads that ask file systems, since a network share whose server is gone blocks the asking thread for ever.
 ///
-/// One helper asks them all, one after the other. When one does not answer in good time, the helper is left hanging
-/// in it and a new one asks the others. A mount that a helper hangs in is not asked again before that helper has
-/// come back; then the helper ends, for nobody holds its other end.
+/// One helper asks all that a pass wants, one after the other. When no answer comes in good time, that helper is left
+/// hanging in the mount that it asked last, and a new one goes on with the others. A mount that a helper hangs in is
+/// not asked again before the helper has come back; then it ends, for nobody holds its other end any more.
 struct Helpers {
     statvfs: Statvfs,
     clock: Arc<dyn Clock>,
     deadline: Duration,
-    /// The helper that waits for work.
-    idle: Option<Sender<Arc<Path>>>,
+    /// The helper that is to ask next.
+    idle: Option<Sender<Arc<Batch>>>,
+    /// What this pass wants.
+    batch: Arc<Batch>,
     answers: Receiver<Answer>,
     answer_here: Sender<Answer>,
-    /// Mounts that were asked and have not answered.
-    hung: BTreeSet<Arc<Path>>,
+    /// Mounts that were given to helpers and have not answered.
+    out: BTreeSet<Arc<Path>>,
+}
+
+/// Mounts to be asked, by as many helpers as it takes; each takes the next one that none has taken.
+#[derive(Default)]
+struct Batch {
+    mounts: Vec<Arc<Path>>,
+    next: AtomicUsize,
+}
+
+impl Batch {
+    fn take(&self) -> Option<&Arc<Path>> {
+        self.mounts.get(self.next.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// Takes all that no helper has taken.
+    fn take_rest(&self) -> &[Arc<Path>] {
+        let next = self.next.fetch_add(self.mounts.len(), Ordering::SeqCst);
+        self.mounts.get(next..).unwrap_or_default()
+    }
+
+    fn is_taken(&self) -> bool {
+        self.next.load(Ordering::SeqCst) >= self.mounts.len()
+    }
 }
 
 impl Helpers {
@@ -190,77 +225,79 @@ impl Helpers {
             clock,
             deadline: options.statvfs_deadline,
             idle: None,
+            batch: Arc::default(),
             answers,
             answer_here,
-            hung: BTreeSet::new(),
+            out: BTreeSet::new(),
         }
     }
 
-    /// Asks all these mounts; those that do not answer within the deadline are missing in what it gives.
-    fn ask(&mut self, mounts: &[&Arc<Path>]) -> BTreeMap<Arc<Path>, io::Result<Usage>> {
-        let mut found = BTreeMap::new();
+    /// Has those asked that no helper hangs in.
+    fn begin<'a>(&mut self, mounts: impl Iterator<Item = &'a Arc<Path>>) {
         for (path, _) in self.answers.try_iter() {
-            self.hung.remove(&path);
+            self.out.remove(&path);
         }
+        let room = HELPERS.saturating_sub(self.out.len());
+        let mounts = mounts.filter(|mount| !self.out.contains(*mount)).take(room).cloned().collect();
+        self.batch = Arc::new(Batch { mounts, next: AtomicUsize::new(0) });
+        self.out.extend(self.batch.mounts.iter().cloned());
+        self.send();
+    }
+
+    /// Waits for the answers; those that do not come within the deadline are missing in what it gives.
+    fn finish(&mut self) -> BTreeMap<Arc<Path>, io::Result<Usage>> {
+        let mut found = BTreeMap::new();
         let patience = self.deadline / PATIENCE_SHARE;
         let begin = self.clock.steady();
-        let mut late: BTreeSet<Arc<Path>> = BTreeSet::new();
-        for &mount in mounts {
-            if self.hung.contains(mount) || self.hung.len() >= HELPERS {
-                continue;
-            }
-            if let Err(error) = self.send(mount) {
-                found.insert(Arc::clone(mount), Err(error));
-                continue;
-            }
-            self.hung.insert(Arc::clone(mount));
-            while self.hung.contains(mount) {
-                if !self.wait(patience, &mut found) {
+        while self.batch.mounts.iter().any(|mount| self.out.contains(mount)) {
+            let left = self.deadline.saturating_sub(self.clock.steady().saturating_sub(begin));
+            let is_taken = self.batch.is_taken();
+            match self.answers.recv_timeout(if is_taken { left } else { left.min(patience) }) {
+                Ok((path, usage)) => {
+                    self.out.remove(&path);
+                    found.insert(path, usage);
+                }
+                Err(_) if is_taken || left.is_zero() => break,
+                Err(_) => {
                     self.idle = None;
-                    late.insert(Arc::clone(mount));
-                    break;
+                    self.send();
                 }
             }
         }
-        while late.iter().any(|mount| self.hung.contains(mount)) {
-            let left = self.deadline.saturating_sub(self.clock.steady().saturating_sub(begin));
-            if !self.wait(left, &mut found) {
-                break;
-            }
+        // Whoever has not answered by now is left alone with its helper, and what was not begun is not begun late.
+        for mount in self.batch.take_rest() {
+            self.out.remove(mount);
+        }
+        if self.batch.mounts.iter().any(|mount| self.out.contains(mount)) {
+            self.idle = None;
         }
         found
     }
 
-    /// Takes one answer, of whichever mount; false if none came in time.
-    fn wait(&mut self, time: Duration, found: &mut BTreeMap<Arc<Path>, io::Result<Usage>>) -> bool {
-        let Ok((path, usage)) = self.answers.recv_timeout(time) else { return false };
-        self.hung.remove(&path);
-        found.insert(path, usage);
-        true
-    }
-
-    /// Hands a mount to the idle helper, or to a new one.
-    fn send(&mut self, mount: &Arc<Path>) -> io::Result<()> {
-        if let Some(idle) = &self.idle
-            && idle.send(Arc::clone(mount)).is_ok()
-        {
-            return Ok(());
+    /// Hands what is wanted to the idle helper, or to a new one. Where no thread can be made the file systems do not
+    /// answer, and are asked again in the next pass.
+    fn send(&mut self) {
+        if self.batch.is_taken() {
+            return;
         }
-        let (jobs, work) = channel::<Arc<Path>>();
+        if let Some(idle) = &self.idle
+            && idle.send(Arc::clone(&self.batch)).is_ok()
+        {
+            return;
+        }
+        let (jobs, work) = channel::<Arc<Batch>>();
         let (statvfs, answer_here) = (Arc::clone(&self.statvfs), self.answer_here.clone());
-        thread::Builder::new().name("statvfs".to_owned()).stack_size(HELPER_STACK_BYTES).spawn(
-            move || {
-                for mount in work {
-                    let usage = statvfs(&mount);
-                    if answer_here.send((mount, usage)).is_err() {
-                        break;
+        let helper = move || {
+            for batch in work {
+                while let Some(mount) = batch.take() {
+                    if answer_here.send((Arc::clone(mount), statvfs(mount))).is_err() {
+                        return;
                     }
                 }
-            },
-        )?;
-        // A thread that was just made is there to take it.
-        jobs.send(Arc::clone(mount)).map_err(io::Error::other)?;
-        self.idle = Some(jobs);
-        Ok(())
+            }
+        };
+        let thread = thread::Builder::new().name("statvfs".to_owned()).stack_size(HELPER_STACK_BYTES);
+        let is_there = thread.spawn(helper).is_ok() && jobs.send(Arc::clone(&self.batch)).is_ok();
+        self.idle = is_there.then_some(jobs);
     }
 }

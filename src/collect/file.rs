@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use systembot_model::sample::Note;
 
 /// Most that is read of one file: command lines end at 6 MiB (three quarters of the kernel's stack limit), and no
@@ -43,6 +44,15 @@ impl Source {
         self.buffer.fill(&file)?;
         self.file = Some(file);
         Ok(self.buffer.content())
+    }
+
+    /// Whether the file may differ from what was read last: for the kernel's table of mounts, which is dear to read and
+    /// tells of changes through poll(2). A plain file, as tests have, is always ready to be written and counts as
+    /// changed.
+    pub(super) fn is_changed(&self) -> bool {
+        let Some(file) = &self.file else { return true };
+        let mut asked = [PollFd::new(file, PollFlags::PRI | PollFlags::OUT)];
+        poll(&mut asked, Some(&Timespec::default())).map_or(true, |changed| changed > 0)
     }
 
     /// Reads it as text; what is no UTF-8 is replaced.

