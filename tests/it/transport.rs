@@ -1,6 +1,8 @@
 //! The bridge transport: each request by itself, the task of a destination over a real socket, and its waits and
 //! promises on a clock that the test moves.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 use std::{
     collections::VecDeque,
     io::Write,
@@ -664,9 +666,10 @@ async fn play(script: Script, messages: &[Owed], length: Duration) -> Vec<(Durat
         let journal = Arc::clone(&journal);
         tokio::spawn(async move {
             while let Some(entry) = entries.recv().await {
-                let line = match &entry.input {
-                    Input::Heard { text, .. } => format!("heard {text}"),
-                    other => format!("{other:?}"),
+                let line = if let Input::Heard { text, .. } = &entry.input {
+                    format!("heard {text}")
+                } else {
+                    format!("{:?}", entry.input)
                 };
                 // As slow as a disk: a promise that is not waited for would be seen.
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -682,8 +685,7 @@ async fn play(script: Script, messages: &[Owed], length: Duration) -> Vec<(Durat
     drop(orders);
     task.await.expect("the task never panics");
     engine.await.expect("the engine ends with the task");
-    let journal = journal.lock().expect("the journal").clone();
-    journal
+    journal.lock().expect("the journal").clone()
 }
 
 fn seconds(journal: &[(Duration, String)], begin: &str) -> Vec<u64> {
