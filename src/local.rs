@@ -47,7 +47,8 @@ pub fn ask(
         Reply::Text(text) => text,
         Reply::NotUnderstood(text) => return Ok(Answered { text, understood: false }),
         Reply::Later(Question::Processes(count)) => {
-            let processes = collect::top_processes(&collect::Roots::default(), clock.as_ref(), usize::from(count));
+            let (roots, count) = (collect::Roots::default(), usize::from(count));
+            let processes = collect::top_processes(&roots, clock.as_ref(), count, &mut |span| clock.wait(span));
             command::top_processes(&state, &in_zone(clock.local(), None), &processes, count)
         }
         Reply::Later(Question::PublicAddress) => {

@@ -34,7 +34,10 @@ use crate::{
     engine::Engine,
     inbox::Inbox,
     logging, sampler,
-    transport::{self, Order},
+    transport::{
+        bridge::{Bridge, Timeouts},
+        drive::{Desk, ORDERS_MAX, Order, Pace, drive},
+    },
 };
 
 /// What a run needs to know.
@@ -93,12 +96,13 @@ pub fn run(run: Run) -> anyhow::Result<()> {
 
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let ended = runtime.block_on(async {
-        let (orders, driving) = begin_transport(&run.settings, &inbox)?;
+        let (orders, driving) = begin_transport(&run.settings, &inbox, &clock)?;
         let mut hand_out = HandOut::new(&run.settings, orders.clone(), inbox.clone());
-        effects.into_iter().for_each(|effect| hand_out.take(effect));
         let (engine_ended, mut engine_end) = oneshot::channel();
         let handle = Handle::current();
         let engine = thread::Builder::new().name("engine".into()).spawn(move || {
+            // On this thread, which may wait until the transport takes what is owed.
+            effects.into_iter().for_each(|effect| hand_out.take(effect));
             engine.run(entries, &handle, |effect| hand_out.take(effect));
             // Whoever supervises may be gone already.
             let _ = engine_ended.send(());
@@ -170,13 +174,16 @@ fn begin_sampling(run: &Run, clock: &Arc<dyn Clock>, inbox: Inbox) -> anyhow::Re
     Ok(Sampling { stop, thread })
 }
 
-type Orders = Option<mpsc::UnboundedSender<Order>>;
+type Orders = Option<mpsc::Sender<Order>>;
+type Driving = Option<tokio::task::JoinHandle<()>>;
 
-fn begin_transport(settings: &Settings, inbox: &Inbox) -> anyhow::Result<(Orders, Option<tokio::task::JoinHandle<()>>)> {
+fn begin_transport(settings: &Settings, inbox: &Inbox, clock: &Arc<dyn Clock>) -> anyhow::Result<(Orders, Driving)> {
     let Some(bridge) = &settings.bridge else { return Ok((None, None)) };
-    let (orders, ordered) = mpsc::unbounded_channel();
-    let task = transport::begin(bridge, &settings.name, ordered, inbox.clone())?;
-    Ok((Some(orders), Some(tokio::spawn(task))))
+    let transport = Bridge::new(bridge.url.expose(), &settings.name, Timeouts::default())?;
+    let (orders, ordered) = mpsc::channel(ORDERS_MAX);
+    let desk = Desk { orders: ordered, inbox: inbox.clone(), clock: Arc::clone(clock) };
+    let driving = tokio::spawn(drive(transport, desk, Pace::new(bridge.poll_interval)));
+    Ok((Some(orders), Some(driving)))
 }
 
 /// Hands effects to whoever brings them about.
@@ -216,7 +223,7 @@ impl HandOut {
     fn order(&self, order: Order) {
         // A transport that has ended owes nothing any more; the outbox is in the log.
         if let Some(orders) = &self.orders {
-            let _ = orders.send(order);
+            let _ = orders.blocking_send(order);
         }
     }
 
@@ -241,7 +248,9 @@ impl HandOut {
         }
         let (inbox, is_reading) = (self.inbox.clone(), Arc::clone(&self.is_reading));
         let spawned = thread::Builder::new().name("processes".into()).spawn(move || {
-            let processes = collect::top_processes(&collect::Roots::default(), PROCESSES_READ);
+            let clock = SystemClock;
+            let mut wait = |span| clock.wait(span);
+            let processes = collect::top_processes(&collect::Roots::default(), &clock, PROCESSES_READ, &mut wait);
             is_reading.store(false, Ordering::Release);
             // The engine has ended: nobody waits.
             let _ = inbox.put(Input::ProcessesRead(processes));
@@ -294,7 +303,7 @@ impl Running {
         let said = timeout(LAST_RECORDS, self.inbox.record(Input::Leaving)).await;
         if let (Ok(Ok(())), Some(orders), Some(driving)) = (said, &self.orders, self.driving) {
             // A transport that has ended already has nothing to finish.
-            let _ = orders.send(Order::Finish);
+            let _ = orders.send(Order::Finish).await;
             if timeout(GOODBYE, driving).await.is_err() {
                 info!("the goodbye could not be delivered");
             }
