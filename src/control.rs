@@ -3,8 +3,7 @@
 //! A Unix socket that only its owner and root may use; the daemon listens on nothing else.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::unix::{
         fs::PermissionsExt,
         net::{UnixListener, UnixStream},

@@ -75,12 +75,16 @@ impl Engine {
     }
 
     /// Works through the inbox until [`Input::Stopping`] is recorded, handing effects out.
-    pub fn run(mut self, mut inbox: mpsc::Receiver<Entry>, runtime: &Handle, mut hand_out: impl FnMut(Effect)) {
+    pub fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Entry>,
+        runtime: &Handle,
+        mut hand_out: impl FnMut(Effect),
+    ) {
         let mut pause = Duration::ZERO;
         loop {
-            let wait = due(&self.state)
-                .map_or(WAIT_MAX, |due| due.since(self.clock.now()).min(WAIT_MAX))
-                .max(pause);
+            let wait =
+                due(&self.state).map_or(WAIT_MAX, |due| due.since(self.clock.now()).min(WAIT_MAX)).max(pause);
             match runtime.block_on(async { timeout(wait, inbox.recv()).await }) {
                 Ok(Some(entry)) => {
                     let is_last = matches!(entry, Entry::Input { input: Input::Stopping, .. });
@@ -155,7 +159,11 @@ impl Engine {
         }
     }
 
-    fn append(&mut self, now: &LocalTime, events: Vec<Event>) -> Result<Vec<Record>, systembot_storage::Error> {
+    fn append(
+        &mut self,
+        now: &LocalTime,
+        events: Vec<Event>,
+    ) -> Result<Vec<Record>, systembot_storage::Error> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
@@ -200,7 +208,9 @@ impl Engine {
         let now = in_zone(self.clock.local(), zone);
         let answer = command::answer(&self.state, &now, from, text);
         let answered = match (self.append(&now, answer.events), answer.reply) {
-            (Err(error), _) => Answered { text: format!("the log cannot be written: {error}"), understood: false },
+            (Err(error), _) => {
+                Answered { text: format!("the log cannot be written: {error}"), understood: false }
+            }
             (Ok(_), Reply::Text(text)) => Answered { text, understood: true },
             (Ok(_), Reply::NotUnderstood(text)) => Answered { text, understood: false },
             (Ok(_), Reply::Later(question)) => {
@@ -269,7 +279,9 @@ fn log_record(record: &Record) {
         Event::ClockStepped { by_ms } => warn!(seq, by_ms, "the clock was set"),
         Event::Noted { subject, text } => warn!(seq, "{subject}: {text}"),
         Event::Cleared { subject } => info!(seq, "{subject}: well again"),
-        Event::MessageDropped { messages, reason } => info!(seq, count = messages.len(), "messages dropped: {reason}"),
+        Event::MessageDropped { messages, reason } => {
+            info!(seq, count = messages.len(), "messages dropped: {reason}")
+        }
         Event::Started { .. }
         | Event::Stopped
         | Event::Configured { .. }

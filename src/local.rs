@@ -48,7 +48,8 @@ pub fn ask(
         Reply::NotUnderstood(text) => return Ok(Answered { text, understood: false }),
         Reply::Later(Question::Processes(count)) => {
             let (roots, count) = (collect::Roots::default(), usize::from(count));
-            let processes = collect::top_processes(&roots, clock.as_ref(), count, &mut |span| clock.wait(span));
+            let processes =
+                collect::top_processes(&roots, clock.as_ref(), count, &mut |span| clock.wait(span));
             command::top_processes(&state, &in_zone(clock.local(), None), &processes, count)
         }
         Reply::Later(Question::PublicAddress) => {
@@ -58,8 +59,10 @@ pub fn ask(
             let result = runtime
                 .block_on(address::fetch(settings.public_address.url.expose()))
                 .map_err(|error| error.to_string());
-            let fetched =
-                Event::AddressFetched { address: result.as_ref().ok().copied(), problem: result.clone().err() };
+            let fetched = Event::AddressFetched {
+                address: result.as_ref().ok().copied(),
+                problem: result.clone().err(),
+            };
             if let Some(log) = &mut log {
                 log.append(clock.now(), vec![fetched])?;
             }

@@ -107,7 +107,11 @@ pub fn run(run: Run) -> anyhow::Result<()> {
             // Whoever supervises may be gone already.
             let _ = engine_ended.send(());
         })?;
-        info!(interval_s = run.settings.sample_interval.as_secs_f64(), "watching; the log lies in {}", run.data_dir.display());
+        info!(
+            interval_s = run.settings.sample_interval.as_secs_f64(),
+            "watching; the log lies in {}",
+            run.data_dir.display()
+        );
         let mut running = Running { inbox: inbox.clone(), orders, driving, sampling, engine };
         tokio::select! {
             // Cancel-safe: a signal that is not waited for stays noted by its stream.
@@ -147,7 +151,9 @@ fn open(data_dir: &Path, clock: &Arc<dyn Clock>) -> anyhow::Result<Engine> {
                 }
                 clock.wait(Duration::from_millis(20));
             }
-            Err(error) => return Err(error).with_context(|| format!("cannot open the log in {}", data_dir.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot open the log in {}", data_dir.display()));
+            }
         }
     }
 }
@@ -177,7 +183,11 @@ fn begin_sampling(run: &Run, clock: &Arc<dyn Clock>, inbox: Inbox) -> anyhow::Re
 type Orders = Option<mpsc::Sender<Order>>;
 type Driving = Option<tokio::task::JoinHandle<()>>;
 
-fn begin_transport(settings: &Settings, inbox: &Inbox, clock: &Arc<dyn Clock>) -> anyhow::Result<(Orders, Driving)> {
+fn begin_transport(
+    settings: &Settings,
+    inbox: &Inbox,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<(Orders, Driving)> {
     let Some(bridge) = &settings.bridge else { return Ok((None, None)) };
     let transport = Bridge::new(bridge.url.expose(), &settings.name, Timeouts::default())?;
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
@@ -232,7 +242,8 @@ impl HandOut {
         if self.is_fetching.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (url, inbox, is_fetching) = (self.address_url.clone(), self.inbox.clone(), Arc::clone(&self.is_fetching));
+        let (url, inbox, is_fetching) =
+            (self.address_url.clone(), self.inbox.clone(), Arc::clone(&self.is_fetching));
         self.runtime.spawn(async move {
             let result = address::fetch(&url).await.map_err(|error| error.to_string());
             is_fetching.store(false, Ordering::Release);
@@ -250,7 +261,8 @@ impl HandOut {
         let spawned = thread::Builder::new().name("processes".into()).spawn(move || {
             let clock = SystemClock;
             let mut wait = |span| clock.wait(span);
-            let processes = collect::top_processes(&collect::Roots::default(), &clock, PROCESSES_READ, &mut wait);
+            let processes =
+                collect::top_processes(&collect::Roots::default(), &clock, PROCESSES_READ, &mut wait);
             is_reading.store(false, Ordering::Release);
             // The engine has ended: nobody waits.
             let _ = inbox.put(Input::ProcessesRead(processes));

@@ -16,7 +16,13 @@ use crate::{clock::Clock, collect::Collectors, inbox::Inbox};
 ///
 /// The first pass is made at once. A pass that took longer than the interval is followed by the next one at the
 /// next multiple of it, so that one slow pass never turns into a burst.
-pub fn run(mut collectors: Collectors, interval: Duration, clock: &Arc<dyn Clock>, inbox: &Inbox, stop: &Receiver<()>) {
+pub fn run(
+    mut collectors: Collectors,
+    interval: Duration,
+    clock: &Arc<dyn Clock>,
+    inbox: &Inbox,
+    stop: &Receiver<()>,
+) {
     let mut next = clock.steady();
     loop {
         let mut pass = collectors.collect();

@@ -11,8 +11,7 @@ use crate::{LocalTime, Message, Seq, Timestamp, limits};
 /// How a text begins that may have arrived already.
 pub const AGAIN: &str = "(again) ";
 /// How a text ends that was longer than [`limits::MESSAGE_BYTES`]; it says where the rest is.
-pub const CUT: &str =
-    "\n(cut here; `systembot alerts` and `systembot status` on the machine show the rest)";
+pub const CUT: &str = "\n(cut here; `systembot alerts` and `systembot status` on the machine show the rest)";
 /// Room kept in a digest for the line about those that follow: the words and a count of ten digits.
 const FOLLOW_BYTES: usize = 32;
 

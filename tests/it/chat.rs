@@ -65,14 +65,27 @@ fn every_alias_over_the_bridge_in_any_case() {
         (&["ip address", "public ip", "ip addr", "public ip address", "addr"], "203.0.113.9"),
         (&["ip", "local ip", "local addr"], "ddress"),
         (&["network traffic", "traffic volume", "network stats", "traffic stats", "traffic count"], ""),
-        (&["system temperature", "system temp", "temperature", "temp", "overheating", "core temperature", "core temp"], ""),
+        (
+            &[
+                "system temperature",
+                "system temp",
+                "temperature",
+                "temp",
+                "overheating",
+                "core temperature",
+                "core temp",
+            ],
+            "",
+        ),
         (&["top processes", "busy processes", "busiest processes"], "Busiest at"),
         (&["date", "time", "local date", "local time", "datetime", "local datetime"], "UTC"),
     ];
     let lines: Vec<(String, &str)> = rows
         .iter()
         .flat_map(|(aliases, expected)| aliases.iter().map(move |alias| (*alias, *expected)))
-        .flat_map(|(alias, expected)| [(alias.to_owned(), expected), (format!("{}.", alias.to_uppercase()), expected)])
+        .flat_map(|(alias, expected)| {
+            [(alias.to_owned(), expected), (format!("{}.", alias.to_uppercase()), expected)]
+        })
         .collect();
     let greeted = bridge.replies().len();
     for (i, (line, expected)) in lines.iter().enumerate() {

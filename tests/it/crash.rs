@@ -50,7 +50,12 @@ fn alerts_are_told_once_however_often_it_is_killed() {
         bridge.url()
     ));
     let alerts = |replies: &[String]| -> Vec<String> {
-        replies.iter().flat_map(|text| text.lines()).filter(|line| line.starts_with("disk ")).map(str::to_owned).collect()
+        replies
+            .iter()
+            .flat_map(|text| text.lines())
+            .filter(|line| line.starts_with("disk "))
+            .map(str::to_owned)
+            .collect()
     };
     let daemon = home.start();
     bridge.wait_until(LIMIT, |seen| !alerts(&seen.replies).is_empty());

@@ -39,12 +39,26 @@ fn no_fault_of_the_bridge_stops_the_sampling_or_loses_a_reply() {
         assert!(daemon.rss_kib() < RSS_KIB_MAX, "{fault:?}: {} KiB", daemon.rss_kib());
 
         bridge.heal();
-        let has_all = |replies: &[String]| ["Up ", " CPU", "It is "].iter().all(|t| replies.iter().any(|r| r.contains(t)));
+        let has_all = |replies: &[String]| {
+            ["Up ", " CPU", "It is "].iter().all(|t| replies.iter().any(|r| r.contains(t)))
+        };
         let seen = bridge.wait_until(LIMIT * 3, |seen| has_all(&seen.replies));
         let all = seen.replies.join("\n");
         let position = |text: &str| all.find(text).unwrap_or_else(|| panic!("{fault:?}: no {text} in {all}"));
-        assert!(position("Up ") < position(" CPU") && position(" CPU") < position("It is "), "{fault:?}: {all}");
-        let marked = matches!(fault, Fault::Stalled | Fault::Garbage | Fault::Page | Fault::Huge | Fault::Drip | Fault::RequestLost | Fault::AnswerLost);
+        assert!(
+            position("Up ") < position(" CPU") && position(" CPU") < position("It is "),
+            "{fault:?}: {all}"
+        );
+        let marked = matches!(
+            fault,
+            Fault::Stalled
+                | Fault::Garbage
+                | Fault::Page
+                | Fault::Huge
+                | Fault::Drip
+                | Fault::RequestLost
+                | Fault::AnswerLost
+        );
         assert!(marked || !all.contains("(again)"), "{fault:?}: {all}");
         assert_eq!(daemon.stop(), Some(0));
     }
@@ -65,7 +79,9 @@ fn an_outage_ends_in_one_digest_oldest_first() {
     }
     until("all replies to wait", || home.rows(&["status"])[0]["backlog"] == 7);
     bridge.heal();
-    let replies = bridge.wait_until(LIMIT * 3, |seen| seen.replies.iter().any(|r| r.contains("No service is watched"))).replies;
+    let replies = bridge
+        .wait_until(LIMIT * 3, |seen| seen.replies.iter().any(|r| r.contains("No service is watched")))
+        .replies;
     let digest = replies.last().unwrap();
     assert!(digest.contains("Load: ") && digest.contains("Up ") && digest.contains("It is "), "{replies:?}");
     until("the delivery to be recorded", || home.rows(&["status"])[0]["backlog"] == 0);

@@ -16,12 +16,18 @@ fn the_main_job_runs_on_defaults_and_answers_while_it_runs_and_after() {
     let home = Home::on_defaults();
     let daemon = home.start();
     let log = daemon.log();
-    assert_eq!(log.lines().take_while(|line| !line.contains("watching")).count(), 3, "three lines first:\n{log}");
+    assert_eq!(
+        log.lines().take_while(|line| !line.contains("watching")).count(),
+        3,
+        "three lines first:\n{log}"
+    );
     assert!(log.contains("systembot status"), "{log}");
 
     let series: Vec<String> =
         home.rows(&["series"]).iter().map(|row| row["series"].as_str().unwrap().to_owned()).collect();
-    for id in ["load1", "memory_available_percent", "disk_used_percent{mount=\"/\"}", "uptime_seconds", "log_bytes"] {
+    for id in
+        ["load1", "memory_available_percent", "disk_used_percent{mount=\"/\"}", "uptime_seconds", "log_bytes"]
+    {
         assert!(series.iter().any(|series| series == id), "{id} in {series:?}");
     }
     let load = fs::read_to_string("/proc/loadavg").unwrap();
@@ -50,7 +56,9 @@ fn the_main_job_runs_on_defaults_and_answers_while_it_runs_and_after() {
 
 #[test]
 fn same_bytes_with_the_daemon_and_without() {
-    let home = Home::with_toml("name = \"leela\"\nsample_interval = \"1h\"\n[thresholds]\ndisk_used_percent = 0.0\n");
+    let home = Home::with_toml(
+        "name = \"leela\"\nsample_interval = \"1h\"\n[thresholds]\ndisk_used_percent = 0.0\n",
+    );
     let daemon = home.start();
     until("the alert", || !home.rows(&["alerts"]).is_empty());
     let questions: &[&[&str]] = &[
