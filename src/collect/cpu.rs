@@ -167,6 +167,7 @@ mod tests {
         let line = "100 10 50 1000 20 3 7 5";
         assert_eq!(shares(line, line), None);
         assert_eq!(shares(line, "90 10 50 900 20 3 7 5"), None);
+        assert_eq!(shares(line, "110 20 60 5 0 0 0 0"), None);
         assert_eq!(shares(line, "100 10 50 1100 10 3 7 5"), Some([100.0, 0.0, 0.0, 0.0, 0.0]));
         assert_eq!(shares(line, "x"), None);
         let most = "18446744073709551615 18446744073709551615 0 18446744073709551615 0 0 0 0";

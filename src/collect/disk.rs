@@ -261,6 +261,9 @@ impl Helpers {
                 Err(_) => {
                     self.idle = None;
                     self.send();
+                    if self.idle.is_none() {
+                        break;
+                    }
                 }
             }
         }

@@ -19,8 +19,8 @@ use super::{Roots, file::Source};
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// What a sensor may read; drivers of sensors that are not connected give values far from it.
 const PLAUSIBLE: std::ops::RangeInclusive<f64> = -50.0..=200.0;
-/// Sensors of one machine; servers have some hundred.
-const SENSORS: usize = 1024;
+/// Sensors of one machine; servers have some hundred. Each keeps a file open, of the 1024 that a process may have.
+const SENSORS: usize = 512;
 
 /// Reads /sys/class/hwmon; a machine without sensors has no such series and is silent about it.
 pub(super) struct Sensors {

@@ -83,24 +83,21 @@ fn is_match(service: &Service, words: &[String]) -> bool {
     let script = interpreter::script(words);
     [Some(0), script].into_iter().flatten().any(|index| {
         let Some((first, rest)) = words.get(index..).and_then(<[String]>::split_first) else { return false };
-        let tail = rest.iter().fold(String::new(), |tail, word| tail + " " + word);
-        begins(first, &tail, text) || begins(base_name(first), &tail, text)
+        // A word that is the whole command line may be a title that the program gave itself: there only what is
+        // before the first blank is a path, and not what stands in `sshd: /root/x` or `/bin/less /var/x`.
+        let path = if words.len() == 1 { first.split(' ').next().unwrap_or(first) } else { first };
+        let base = path.rfind('/').and_then(|slash| first.get(slash + 1..)).unwrap_or(first);
+        begins(first, rest, text) || begins(base, rest, text)
     })
 }
 
-/// Whether the first word and what follows it begin with a text; the text's end may fall inside a word.
-fn begins(first: &str, tail: &str, text: &str) -> bool {
+/// Whether the first word and those behind it begin with a text; the text's end may fall inside a word.
+fn begins(first: &str, rest: &[String], text: &str) -> bool {
     match text.strip_prefix(first) {
-        Some(text) => tail.starts_with(text),
+        Some("") => true,
+        Some(text) => text.strip_prefix(' ').is_some_and(|text| rest.join(" ").starts_with(text)),
         None => first.starts_with(text),
     }
-}
-
-/// A path's last part. Of a title that a program gave itself, `sshd: /root/x`, only the part before a blank is a path.
-fn base_name(word: &str) -> &str {
-    let path_end = if word.starts_with('/') { word.len() } else { word.find(' ').unwrap_or(word.len()) };
-    let slash = word.get(..path_end).and_then(|path| path.rfind('/'));
-    slash.and_then(|slash| word.get(slash + 1..)).unwrap_or(word)
 }
 
 #[cfg(test)]
@@ -136,6 +133,8 @@ mod tests {
         check(&["/usr/sbin/nginx", "-g", "daemon off;"], "nginx -g daemon", true);
         check(&["nginx: master process /usr/sbin/nginx"], "nginx: master", true);
         check(&["tail: /var/test_bot.py"], "test_bot.py", false);
+        check(&["/bin/less /var/test_bot.py"], "test_bot.py", false);
+        check(&["/usr/sbin/apache2 -k start"], "apache2 -k", true);
         check(&["/opt/My App/run", "now"], "run now", true);
         check(&["/opt/run"], "run now", false);
     }

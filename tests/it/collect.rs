@@ -299,6 +299,8 @@ fn odd_contents_are_left_out_where_they_say_nothing() {
     check("proc/self/stat", "9 (a b R 1", "self_cpu", "");
     check("proc/diskstats", "254 0 vda 1 2 3\n254 0 .. 1 2 3 4 5 6 7 8", "disk_read", "");
     check("proc/net/dev", "eth0: 1 2 3", "network", "");
+    let twice = "a: 1 0 0 0 0 0 0 0 2 0 0\n a: 3 0 0 0 0 0 0 0 4 0 0\n";
+    check("proc/net/dev", twice, "network_sent", "network_sent_bytes_total{interface=\"a\"} 2");
     let most = "eth0: 18446744073709551615 0 18446744073709551615 0 0 0 0 0 1 0 18446744073709551615\n";
     check(
         "proc/net/dev",
