@@ -8,7 +8,7 @@ mod told;
 use std::net::IpAddr;
 
 use crate::{
-    Address, Event, LocalTime, Message, Rules, Seq, State, event::MessageKind, host::Process, limits,
+    Address, Event, LocalTime, Message, Rules, Seq, State, event::MessageKind, host::Process, limits, outbox,
     sample::Pass,
 };
 
