@@ -37,10 +37,11 @@ use crate::bridge::{ALWAYS, FakeBridge, Fault, HUGE_BYTES, Requests};
 const LIMIT: Duration = Duration::from_secs(20);
 /// Longer than any test: what is due then does not happen in it.
 const NEVER: Duration = Duration::from_secs(3_600);
+/// For bridges that do not answer; a busy machine must not make a good one look so.
 const SHORT: Timeouts = Timeouts { connect: Duration::from_secs(1), total: Duration::from_millis(400) };
 
 fn connect(bridge: &FakeBridge) -> Bridge {
-    connect_to(&bridge.url(), SHORT)
+    connect_to(&bridge.url(), Timeouts::default())
 }
 
 fn connect_to(url: &str, timeouts: Timeouts) -> Bridge {
@@ -110,7 +111,7 @@ fn every_fault_is_told_apart_and_says_whether_the_text_may_have_arrived() {
     let check = |fault, poll: &str, reply: &str, may_have_arrived| {
         let bridge = FakeBridge::start("bot");
         bridge.fail(Requests::All, fault, ALWAYS);
-        let mut client = connect(&bridge);
+        let mut client = connect_to(&bridge.url(), SHORT);
         let (polled, replied) = run(async { (client.poll().await, client.reply("text").await) });
         let (polled, replied) = (polled.expect_err("a failed poll"), replied.expect_err("a failed reply"));
         assert!(polled.to_string().starts_with(poll), "{fault:?}: {polled}");
@@ -173,7 +174,7 @@ fn three_hundred_megabytes_cost_no_memory_and_no_time() {
 #[test]
 fn a_password_goes_into_the_header_and_nowhere_else() {
     let bridge = FakeBridge::start("bot");
-    let mut client = connect_to(&bridge.url_with("me", "hunter2"), SHORT);
+    let mut client = connect_to(&bridge.url_with("me", "hunter2"), Timeouts::default());
     run(async {
         assert_eq!(client.poll().await, Ok(None));
         assert_eq!(client.reply("text").await, Ok(()));
@@ -359,10 +360,9 @@ fn while_the_bridge_is_away_only_polls_are_risked_and_then_a_digest_comes() {
     {
         let bridge = FakeBridge::start("bot");
         bridge.fail(Requests::All, fault, ALWAYS);
-        let short = Timeouts { total: Duration::from_millis(50), ..SHORT };
-        let bot = Bot::start(connect_to(&bridge.url(), short), quick());
+        let bot = Bot::start(connect_to(&bridge.url(), SHORT), quick());
         bot.deliver(1..=8);
-        let seen = bridge.wait_until(LIMIT, |seen| seen.requests.len() + seen.stalled > 4);
+        let seen = bridge.wait_until(LIMIT, |seen| seen.requests.len() + seen.stalled > 2);
         assert!(seen.requests.iter().all(|request| request.method == "GET"), "{fault:?}");
         bridge.heal();
         bot.wait_until_recorded(|recorded| delivered(recorded) == seqs(1..=8));
@@ -396,7 +396,7 @@ fn only_what_may_have_arrived_is_marked_when_it_goes_again() {
     let check = |fault, expected: &[&str]| {
         let bridge = FakeBridge::start("bot");
         bridge.fail(Requests::Puts, fault, 1);
-        let bot = Bot::start(connect(&bridge), quick());
+        let bot = Bot::start(connect_to(&bridge.url(), SHORT), quick());
         bot.deliver([1, 2]);
         bot.wait_until_recorded(|recorded| delivered(recorded) == seqs([1, 2]));
         assert_eq!(bridge.replies(), expected, "{fault:?}");
@@ -484,7 +484,7 @@ fn wait_for_lines(bot: &Bot, count: usize) {
 #[test]
 fn a_change_is_one_line_however_many_attempts_and_no_line_has_a_secret_or_a_text() {
     let bridge = FakeBridge::start("bot");
-    let bot = Bot::start(connect_to(&bridge.url_with("me", "hunter2"), SHORT), quick());
+    let bot = Bot::start(connect_to(&bridge.url_with("me", "hunter2"), Timeouts::default()), quick());
     wait_for_lines(&bot, 1);
     bridge.fail(Requests::All, Fault::Status(500), ALWAYS);
     bot.deliver([1]);
