@@ -14,7 +14,7 @@ use std::{
 };
 
 use systembot_model::{
-    Input, Seq, Timestamp, number,
+    Input, Seq, number,
     outbox::{Owed, Parcel, Waiting},
 };
 use tokio::{
@@ -22,9 +22,9 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use tracing::{debug, error, info, warn};
+use tracing::debug;
 
-use super::{Failure, Transport};
+use super::{Failure, Transport, condition::Condition};
 use crate::{
     clock::Clock,
     inbox::{Closed, Inbox},
@@ -113,7 +113,7 @@ pub async fn drive<T: Transport>(transport: T, desk: Desk, pace: Pace) {
         is_hurried: false,
     };
     let ended = driver.run().await;
-    debug!(waiting = driver.hold.waiting.len(), ?ended, "{} is served no more", driver.condition.name);
+    debug!(waiting = driver.hold.waiting.len(), ?ended, "{} is served no more", driver.condition.name());
 }
 
 /// Why the task ends.
@@ -257,8 +257,8 @@ impl<T: Transport> Driver<T> {
     /// The destination answered, be it that it does not know our name.
     fn answered(&mut self, complaint: Option<Failure>) {
         let now = self.clock.now();
-        if !self.is_open || self.condition.sending.is_some() {
-            self.hold.waiting.reached(self.condition.since);
+        if !self.is_open || self.condition.is_sending_bad() {
+            self.hold.waiting.reached(self.condition.since());
         }
         self.is_open = true;
         self.condition.polled(complaint, self.hold.waiting.len(), now);
@@ -280,7 +280,7 @@ impl<T: Transport> Driver<T> {
     }
 
     async fn delivered(&mut self, parcel: Parcel) -> Result<(), Ended> {
-        debug!(messages = ?parcel.numbers, "{} took a text", self.condition.name);
+        debug!(messages = ?parcel.numbers, "{} took a text", self.condition.name());
         self.hold.waiting.forget(&parcel.numbers);
         self.sends.succeed(Instant::now());
         self.condition.sent(self.hold.waiting.len().saturating_add(parcel.numbers.len()), self.clock.now());
@@ -392,76 +392,5 @@ async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// How the destination is, as far as it was told: a log line for every change, none for an attempt.
-struct Condition {
-    name: String,
-    /// Why polls fail.
-    polling: Option<Failure>,
-    /// Why messages are not taken.
-    sending: Option<Failure>,
-    /// What an answered poll complained of; messages go out all the same.
-    complaint: Option<Failure>,
-    /// Since when polls or messages fail.
-    since: Option<Timestamp>,
-    /// Whether it ever answered or failed.
-    is_known: bool,
-}
-
-impl Condition {
-    fn new(transport: &impl Transport) -> Self {
-        let name = transport.address().text().to_owned();
-        Self { name, polling: None, sending: None, complaint: None, since: None, is_known: false }
-    }
-
-    fn poll_failed(&mut self, failure: Failure, now: Timestamp) {
-        // A connection that a message found broken is no news when the poll finds it so too.
-        if self.polling.as_ref() != Some(&failure) && self.sending.as_ref() != Some(&failure) {
-            warn!("{} {failure}; messages are kept until it answers", self.name);
-        }
-        self.since.get_or_insert(now);
-        self.is_known = true;
-        self.polling = Some(failure);
-    }
-
-    fn send_failed(&mut self, failure: Failure, waiting: usize, now: Timestamp) {
-        if self.sending.as_ref() != Some(&failure) {
-            warn!(waiting, "{} {failure}; messages are kept", self.name);
-        }
-        self.since.get_or_insert(now);
-        self.sending = Some(failure);
-    }
-
-    /// A poll was answered, perhaps with a complaint.
-    fn polled(&mut self, complaint: Option<Failure>, waiting: usize, now: Timestamp) {
-        self.polling = None;
-        self.perhaps_up(waiting, now);
-        match &complaint {
-            Some(complaint) if self.complaint.as_ref() != Some(complaint) => {
-                error!("{} {complaint}", self.name);
-            }
-            None if self.complaint.is_some() => info!("{} knows our queue now", self.name),
-            None if !self.is_known => info!("{} answers", self.name),
-            Some(_) | None => {}
-        }
-        self.is_known = true;
-        self.complaint = complaint;
-    }
-
-    /// A message was taken, or there is none that could fail.
-    fn sent(&mut self, waiting: usize, now: Timestamp) {
-        self.sending = None;
-        self.perhaps_up(waiting, now);
-    }
-
-    fn perhaps_up(&mut self, waiting: usize, now: Timestamp) {
-        if self.polling.is_some() || self.sending.is_some() {
-            return;
-        }
-        if let Some(since) = self.since.take() {
-            info!(waiting, "{} is back after {} s", self.name, now.since(since).as_secs());
-        }
     }
 }

@@ -9,6 +9,7 @@ use std::{future::Future, time::Duration};
 use systembot_model::Address;
 
 pub mod bridge;
+mod condition;
 pub mod drive;
 pub(crate) mod http;
 
