@@ -1,6 +1,6 @@
 //! What is true, and what follows from it.
 //!
-//! The core of Systembot as plain functions over values: inputs become events ([`decide`]), events become
+//! The core of Systembot as plain functions over values: inputs become events ([`decide()`]), events become
 //! records, records are folded into a state ([`State::apply`]), and what a record promises to the world is an
 //! effect ([`owed`]). Nothing here reads a file, a clock or a socket, nothing logs, and nothing can fail:
 //! whoever needs the time passes it in.
