@@ -12,18 +12,16 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use systembot_model::{State, limits};
+use systembot_model::{Seq, State, limits};
 
-use crate::{
-    codec,
-    error::Error,
-    fold::cuts,
-    log::Log,
-    scan::{Bare, Records},
-};
+use crate::{codec, error::Error, fold::cuts, log::Log, scan::Records};
 
 /// Raised when the meaning of the state changes, but not its layout.
 const MEANING: u16 = 1;
+
+/// Samples of each series that a fold from the beginning takes: a window, and the ticks since a gap, which the
+/// state counts to 1,000.
+const FOLD_SAMPLES: usize = if limits::WINDOW_SAMPLES > 1_000 { limits::WINDOW_SAMPLES } else { 1_000 };
 
 #[derive(Serialize, Deserialize)]
 struct Label {
@@ -61,15 +59,11 @@ impl Log {
             return Ok(state);
         }
         let view = reader.view()?;
-        let wanted = cuts(reader.trees(), &view, limits::WINDOW_SAMPLES)?;
+        let wanted = cuts(reader.trees()?, &view, FOLD_SAMPLES)?;
         let mut state = State::default();
-        let newest = view.durable;
-        let after = systembot_model::Seq::ZERO;
-        for record in Records::start(reader.trees(), view, after, (&wanted, Bare::LeftOut))? {
+        for record in Records::start(reader.trees()?, view, Seq::ZERO, &wanted)? {
             state.apply(&record?);
         }
-        // The newest record may be a tick that read nothing.
-        state.seq = newest;
         Ok(state)
     }
 
@@ -84,7 +78,7 @@ impl Log {
     }
 
     fn checkpoint_path(&self) -> PathBuf {
-        self.store.dir().with_file_name("checkpoint")
+        self.dir().with_file_name("checkpoint")
     }
 }
 

@@ -159,8 +159,8 @@ mod tests {
             assert_eq!(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>(), hex);
             assert_eq!(&decode::<Sort>(&bytes).unwrap(), value);
         };
-        check(&Sort::Empty, "010100000000453a18e5");
-        check(&full(), "011200000001fbfb000102c3bc000000000000e03f0107a4bdb9f3");
+        check(&Sort::Empty, "010100000000b65bfe47");
+        check(&full(), "011200000001fbfb000102c3bc000000000000e03f01078f6a1bc2");
     }
 
     #[test]

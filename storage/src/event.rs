@@ -42,6 +42,9 @@ const KINDS: &[&str] = &[
     "cleared",
     "imported",
     "salvaged",
+    "asked",
+    "answered",
+    "address_fetched",
 ];
 
 /// Which records are wanted.
@@ -71,7 +74,7 @@ impl EventFilter {
     }
 
     /// Decides by the first fields alone, where that is possible, so that little is decoded.
-    fn may_take(&self, at: Timestamp, variant: u32) -> bool {
+    pub(crate) fn may_take(&self, at: Timestamp, variant: u32) -> bool {
         let kind = usize::try_from(variant).ok().and_then(|variant| KINDS.get(variant));
         let is_kind = self.kinds.is_empty() || kind.is_none_or(|kind| self.kinds.iter().any(|k| k == kind));
         self.since <= at && at < self.until && is_kind
@@ -82,7 +85,8 @@ impl EventFilter {
     }
 }
 
-/// Records in order of number, see [`crate::Reader::events`]. Ends at the first error.
+/// Records in order of number, see [`crate::Reader::events`]. One that does not read back is an error in its
+/// place; those after it follow, unless the database itself is damaged there.
 pub struct Events {
     trees: Trees,
     items: Option<sled::Iter>,
@@ -98,11 +102,32 @@ impl Events {
         Self { trees: trees.clone(), items, filter }
     }
 
-    fn read(&self, item: sled::Result<(sled::IVec, sled::IVec)>) -> Result<Option<Record>, Error> {
-        let (key, value) = item.map_err(|error| store::failure("event".as_ref(), error))?;
-        let Some(seq) = whole_key(&key) else { return Ok(None) };
+    /// The next item with its number, where that is known; `Ok(None)` for what is not wanted.
+    pub(crate) fn next_numbered(&mut self) -> Option<(Option<Seq>, Result<Option<Record>, Error>)> {
+        let item = self.items.as_mut()?.next()?;
+        Some(self.read(item))
+    }
+
+    fn read(
+        &mut self,
+        item: sled::Result<(sled::IVec, sled::IVec)>,
+    ) -> (Option<Seq>, Result<Option<Record>, Error>) {
+        match item {
+            Ok((key, value)) => match whole_key(&key) {
+                Some(seq) => (Some(seq), self.decode(&key, value, seq)),
+                None => (None, Ok(None)),
+            },
+            Err(error) => {
+                // On a damaged page sled gives the same error for ever.
+                self.items = None;
+                (None, Err(store::failure("event".as_ref(), error)))
+            }
+        }
+    }
+
+    fn decode(&self, key: &[u8], value: sled::IVec, seq: Seq) -> Result<Option<Record>, Error> {
         let name = || format!("record {}", seq.get());
-        let frame = whole(&self.trees, &key, value, seq)?;
+        let frame = whole(&self.trees, key, value, seq)?;
         let payload = codec::payload(&frame).map_err(Error::reading(name))?;
         let head = codec::prefix::<(Seq, Timestamp, u32)>(payload).map_err(Error::reading(name))?;
         let ((told, at, variant), _) = head;
@@ -115,14 +140,6 @@ impl Events {
         let record: Record = codec::from_bytes(payload).map_err(Error::reading(name))?;
         Ok(self.filter.takes(&record).then_some(record))
     }
-
-    fn passed(&mut self, read: Result<Option<Record>, Error>) -> Option<Result<Record, Error>> {
-        if read.is_err() {
-            // On a damaged page sled gives the same error for ever.
-            self.items = None;
-        }
-        read.transpose()
-    }
 }
 
 impl Iterator for Events {
@@ -131,8 +148,7 @@ impl Iterator for Events {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let item = self.items.as_mut()?.next()?;
-            let read = self.read(item);
-            if let Some(found) = self.passed(read) {
+            if let Some(found) = self.read(item).1.transpose() {
                 return Some(found);
             }
         }
@@ -143,8 +159,7 @@ impl DoubleEndedIterator for Events {
     fn next_back(&mut self) -> Option<Self::Item> {
         loop {
             let item = self.items.as_mut()?.next_back()?;
-            let read = self.read(item);
-            if let Some(found) = self.passed(read) {
+            if let Some(found) = self.read(item).1.transpose() {
                 return Some(found);
             }
         }
@@ -155,7 +170,9 @@ impl DoubleEndedIterator for Events {
 pub(crate) fn puts(record: &Record) -> Result<Vec<Put>, Error> {
     let frame = codec::encode(record).map_err(Error::writing("a record"))?;
     if frame.len() > RECORD_BYTES {
-        return Err(Error::TooLarge { what: format!("a record of {} bytes ({})", frame.len(), record.event.kind()) });
+        return Err(Error::TooLarge {
+            what: format!("a record of {} bytes ({})", frame.len(), record.event.kind()),
+        });
     }
     let first = key(record.seq);
     let pieces = frame.chunks(VALUE_BYTES).enumerate();
@@ -179,7 +196,19 @@ pub(crate) fn get(trees: &Trees, seq: Seq) -> Result<Option<Record>, Error> {
 /// The greatest number in the tree.
 pub(crate) fn newest(trees: &Trees) -> Result<Seq, Error> {
     let last = trees.event.last().map_err(|error| store::failure("event".as_ref(), error))?;
-    Ok(last.and_then(|(key, _)| key.first_chunk::<8>().map(|seq| Seq::new(u64::from_be_bytes(*seq)))).unwrap_or_default())
+    Ok(last
+        .and_then(|(key, _)| key.first_chunk::<8>().map(|seq| Seq::new(u64::from_be_bytes(*seq))))
+        .unwrap_or_default())
+}
+
+/// What takes the records after a number out of the tree.
+pub(crate) fn after(trees: &Trees, known: Seq) -> Result<Vec<Put>, Error> {
+    let keys = trees.event.range(key(known.next())..).keys();
+    keys.map(|key| {
+        let key = key.map_err(|error| store::failure("event".as_ref(), error))?;
+        Ok(Put::event_removed(key.to_vec()))
+    })
+    .collect()
 }
 
 /// Whether an event of this size fits one value.

@@ -51,7 +51,10 @@ impl Tick {
         for part in 0..parts {
             let cells = cells.next().unwrap_or_default().to_vec();
             let value = Part { tick: self.tick, seq: self.seq, at: self.at, part, parts, cells };
-            puts.push(Put::hot(key(self.tick, part), codec::encode(&value).map_err(Error::writing("a tick"))?));
+            puts.push(Put::hot(
+                key(self.tick, part),
+                codec::encode(&value).map_err(Error::writing("a tick"))?,
+            ));
         }
         puts.extend((parts..before).map(|part| Put::hot_removed(key(self.tick, part))));
         Ok((parts, puts))
@@ -104,6 +107,20 @@ pub(crate) fn survey(trees: &Trees) -> Result<(Vec<u16>, Option<(u64, Seq)>), Er
         }
     }
     Ok((parts, newest))
+}
+
+/// What takes the ticks after a number out of the ring.
+pub(crate) fn after(trees: &Trees, known: Seq) -> Result<Vec<Put>, Error> {
+    let mut puts = Vec::new();
+    for item in &trees.hot {
+        let (key, value) = item.map_err(|error| store::failure("hot".as_ref(), error))?;
+        let payload = codec::payload(&value).map_err(damaged)?;
+        let ((_, seq), _) = codec::prefix::<(u64, Seq)>(payload).map_err(damaged)?;
+        if seq > known {
+            puts.push(Put::hot_removed(key.to_vec()));
+        }
+    }
+    Ok(puts)
 }
 
 /// The slot of a tick.

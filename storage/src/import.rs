@@ -30,28 +30,19 @@ const LEARNED_SAMPLES: usize = 400;
 /// Chunks written between two syncs: sled's garbage collection must come to its turn.
 const SYNC_CHUNKS: usize = 256;
 
-/// What an import has come to.
-#[derive(Debug, Default)]
+/// What became of a part of an import.
+#[derive(Debug)]
 pub struct Imported {
-    /// Samples loaded, over all parts so far.
-    pub imported: u64,
-    /// Samples refused, over all parts so far.
-    pub refused: u64,
-    /// Why the whole is refused, if it is.
-    pub problem: Option<String>,
-    /// The records that ended it, to be folded in; only with the last part.
+    /// The records that end the import, to be folded in; only with the last part.
     pub records: Vec<Record>,
+    /// The answer: a [`Row::Imported`] with the figures over all parts so far.
+    pub row: Row,
 }
 
 impl Imported {
     fn refused(problem: &str) -> Self {
-        Self { problem: Some(problem.to_owned()), ..Self::default() }
-    }
-
-    /// The row that answers the request.
-    #[must_use]
-    pub fn row(&self) -> Row {
-        Row::Imported { imported: self.imported, refused: self.refused, problem: self.problem.clone() }
+        let row = Row::Imported { imported: 0, refused: 0, problem: Some(problem.to_owned()) };
+        Self { records: Vec::new(), row }
     }
 }
 
@@ -139,17 +130,14 @@ impl Log {
                 self.write_rows(&mut importing)?;
             }
         }
-        let mut done = Imported::default();
         if part.last {
             self.write_rows(&mut importing)?;
-            self.finish_sync(&mut importing)?;
-            done.records = self.end(at, &importing)?;
-        } else {
-            self.finish_sync(&mut importing)?;
         }
-        (done.imported, done.refused) = (importing.progress.imported, importing.progress.refused);
+        self.finish_sync(&mut importing)?;
+        let records = if part.last { self.end(at, &importing)? } else { Vec::new() };
+        let Progress { imported, refused, .. } = importing.progress;
         self.importing = (!part.last).then_some(importing);
-        Ok(done)
+        Ok(Imported { records, row: Row::Imported { imported, refused, problem: None } })
     }
 
     /// Finds where a file stopped, or begins with it; the problem if it cannot be loaded.
@@ -157,10 +145,15 @@ impl Log {
         if part.series.len() > IMPORT_SERIES {
             return Ok(Err("more than 1024 columns: split the file"));
         }
-        if part.series.iter().enumerate().any(|(i, series)| part.series.iter().skip(i + 1).any(|s| s == series)) {
+        if part
+            .series
+            .iter()
+            .enumerate()
+            .any(|(i, series)| part.series.iter().skip(i + 1).any(|s| s == series))
+        {
             return Ok(Err("a series has two columns"));
         }
-        let progress = meta::<Progress>(&self.store, &key(part.file, None))?;
+        let progress = meta::<Progress>(self.store()?, &key(part.file, None))?;
         let new = |progress: Progress, columns| Importing {
             file: part.file,
             series: part.series.clone(),
@@ -179,7 +172,7 @@ impl Log {
             }
             let mut columns = Vec::with_capacity(part.series.len());
             for column in 0..progress.columns {
-                let found = meta::<ColumnProgress>(&self.store, &key(part.file, Some(column)))?;
+                let found = meta::<ColumnProgress>(self.store()?, &key(part.file, Some(column)))?;
                 columns.push(found.ok_or_else(|| Error::damaged("an import has lost a column"))?);
             }
             return Ok(Ok(new(progress, columns)));
@@ -187,7 +180,8 @@ impl Log {
         let reader = self.reader();
         let view = reader.view()?;
         let totals = reader.totals(&view)?;
-        let (mut catalogue, mut puts, mut columns) = (std::sync::Arc::clone(&self.catalogue), Vec::new(), Vec::new());
+        let (mut catalogue, mut puts, mut columns) =
+            (std::sync::Arc::clone(&self.catalogue), Vec::new(), Vec::new());
         for series in &part.series {
             let id = match catalogue.id(series) {
                 Some(id) => id,
@@ -296,8 +290,8 @@ impl Log {
             groups
         };
         for group in groups(&self.catalogue) {
-            for item in self.store.trees().chunk.range(chunk::key_range(group, since, until)) {
-                let (_, value) = item.map_err(|error| store::failure(self.store.dir(), error))?;
+            for item in self.store()?.trees().chunk.range(chunk::key_range(group, since, until)) {
+                let (_, value) = item.map_err(|error| store::failure(self.dir(), error))?;
                 let (header, _) = Header::read(&value)?;
                 let is_own = header.origin == Origin::Imported
                     && header.first_seq & !IMPORTED >= importing.progress.first_tick;

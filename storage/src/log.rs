@@ -9,7 +9,7 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -36,7 +36,9 @@ pub(crate) const IMPORTED_KEY: &[u8] = b"imported";
 
 /// The event log, open for writing. One process has it at a time, and one thread in it.
 pub struct Log {
-    pub(crate) store: Store,
+    dir: PathBuf,
+    /// None after [`Log::reopen`] has failed.
+    store: Option<Store>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) catalogue: Arc<Catalogue>,
     /// Number of the newest record.
@@ -59,19 +61,10 @@ pub struct Log {
 pub struct Appended {
     /// The events with their numbers, durable by now, as the log will give them back.
     pub records: Vec<Record>,
-    /// What became of sealing after it.
-    pub seal: Seal,
-}
-
-/// What became of sealing.
-#[derive(Debug)]
-pub enum Seal {
-    /// There was too little to seal.
-    NotDue,
-    /// Ticks were sealed: a good moment for a checkpoint, since what follows the last one grew.
-    Done,
-    /// It failed, and is tried again after the next append; the records themselves are safe.
-    Failed(Error),
+    /// Whether ticks were sealed: a good moment for a checkpoint, since what follows the last one has grown.
+    pub sealed: bool,
+    /// Why sealing failed, if it did: the records are safe, and it is due again after the next append.
+    pub problem: Option<Error>,
 }
 
 impl Log {
@@ -80,7 +73,30 @@ impl Log {
     /// # Errors
     /// [`Error::Locked`], [`Error::NotOwner`], [`Error::Newer`], [`Error::Damaged`], [`Error::Full`], [`Error::Io`].
     pub fn open(dir: &Path) -> Result<Self, Error> {
+        Self::open_at(dir, None)
+    }
+
+    /// Opens the log again after a failed write, exactly as of the last append that succeeded: what a failed one
+    /// left behind is taken out, so the same events may be appended again. All readers must be gone.
+    ///
+    /// # Errors
+    /// As [`Log::open`]; the log refuses to write until a later attempt succeeds.
+    pub fn reopen(&mut self) -> Result<(), Error> {
+        // The lock goes with it.
+        self.store = None;
+        *self = Self::open_at(&self.dir, Some(self.seq))?;
+        Ok(())
+    }
+
+    fn open_at(dir: &Path, known: Option<Seq>) -> Result<Self, Error> {
         let store = Store::open(dir)?;
+        if let Some(known) = known {
+            let mut left = event::after(store.trees(), known)?;
+            left.extend(hot::after(store.trees(), known)?);
+            if !left.is_empty() {
+                store.write(left)?;
+            }
+        }
         let id = identify(&store)?;
         let mut catalogue = Catalogue::default();
         for item in store.trees().meta.scan_prefix(Catalogue::PREFIX) {
@@ -95,8 +111,14 @@ impl Log {
         let seq = event::newest(store.trees())?.max(ticked);
         let imported = meta::<u64>(&store, IMPORTED_KEY)?.unwrap_or(0);
         let (shared, catalogue) = (Arc::new(Shared::default()), Arc::new(catalogue));
+        if known.is_some_and(|known| seq < known) {
+            return Err(Error::damaged(format!("{} has lost its newest records", dir.display())));
+        }
+        // What was found may be in the kernel's memory only, after a kill; it is shown from now on.
+        store.sync()?;
         let mut log = Self {
-            store,
+            dir: dir.to_owned(),
+            store: Some(store),
             shared,
             catalogue,
             seq,
@@ -108,8 +130,6 @@ impl Log {
             id,
             is_failed: false,
         };
-        // What was found may be in the kernel's memory only, after a kill; it is shown from now on.
-        log.store.sync()?;
         log.publish();
         while log.is_seal_due() {
             log.seal()?;
@@ -123,27 +143,39 @@ impl Log {
     ///
     /// # Errors
     /// [`Error::TooLarge`] leaves the log as it was. After [`Error::Full`], [`Error::Io`] or [`Error::Damaged`] it
-    /// must be dropped and opened again ([`Error::Failed`] until then); whether the events of the failed step are
-    /// in it then is open, so the state must be brought up to date from [`Reader::records`].
+    /// must be opened again, see [`Log::reopen`] ([`Error::Failed`] until then). Whether the events of the failed
+    /// step are in it is open until then: they are if the process ends first, and not after a reopen.
     pub fn append(&mut self, at: Timestamp, events: Vec<Event>) -> Result<Appended, Error> {
         let records = self.append_with(at, events, Vec::new())?;
-        let mut seal = Seal::NotDue;
-        while self.is_seal_due() && !matches!(seal, Seal::Failed(_)) {
-            seal = self.seal().map_or_else(Seal::Failed, |()| Seal::Done);
+        let (mut sealed, mut problem) = (false, None);
+        while self.is_seal_due() && problem.is_none() {
+            problem = self.seal().err();
+            sealed |= problem.is_none();
         }
-        Ok(Appended { records, seal })
+        Ok(Appended { records, sealed, problem })
     }
 
     /// Reads the log from any thread.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader::new(self.store.dir().to_owned(), self.store.trees().clone(), Arc::clone(&self.shared))
+        let trees = self.store.as_ref().map(|store| store.trees().clone());
+        Reader::new(self.dir.clone(), trees, Arc::clone(&self.shared))
     }
 
     /// Number of the newest record.
     #[must_use]
     pub const fn seq(&self) -> Seq {
         self.seq
+    }
+
+    /// The log's directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The database.
+    pub(crate) fn store(&self) -> Result<&Store, Error> {
+        self.store.as_ref().ok_or_else(|| Error::Failed { dir: self.dir.clone() })
     }
 
     /// Number of the newest tick that chunks have.
@@ -205,21 +237,21 @@ impl Log {
     /// Refuses to write after a failed write.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.is_failed {
-            return Err(Error::Failed { dir: self.store.dir().to_owned() });
+            return Err(Error::Failed { dir: self.dir.clone() });
         }
-        Ok(())
+        self.store().map(drop)
     }
 
     /// Writes a step, not yet durable. After an error memory and disk may differ, so it is the last one.
     pub(crate) fn commit(&mut self, puts: Vec<Put>) -> Result<(), Error> {
-        let written = self.store.write(puts);
+        let written = self.store()?.write(puts);
         self.is_failed = matches!(&written, Err(error) if !matches!(error, Error::TooLarge { .. }));
         written
     }
 
     /// Makes what was written durable.
     pub(crate) fn sync(&mut self) -> Result<(), Error> {
-        let synced = self.store.sync();
+        let synced = self.store()?.sync();
         self.is_failed = synced.is_err();
         synced
     }
@@ -254,7 +286,7 @@ impl Log {
     /// Writes the oldest ticks of the ring as chunks, and the watermark with them.
     fn seal(&mut self) -> Result<(), Error> {
         self.check()?;
-        let mut ticks = hot::read(self.store.trees(), self.sealed.seq, self.seq)?;
+        let mut ticks = hot::read(self.store()?.trees(), self.sealed.seq, self.seq)?;
         ticks.truncate(usize::try_from(hot::SEAL_TICKS).unwrap_or(usize::MAX));
         let Some(last) = ticks.last() else { return Err(Error::damaged("the ring has lost its ticks")) };
         let sealed = Sealed { seq: last.seq, ticks: last.tick + 1 };

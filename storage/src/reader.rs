@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     event::{self, EventFilter, Events},
     query::SeriesInfo,
-    scan::{Bare, Query, Records, Scan},
+    scan::{Query, Records, Scan},
     series::Totals,
     store::{self, Trees},
     view::{Shared, View},
@@ -22,7 +22,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Reader {
     dir: Arc<PathBuf>,
-    trees: Trees,
+    /// None while the log cannot be opened.
+    trees: Option<Trees>,
     shared: Arc<Shared>,
 }
 
@@ -38,7 +39,7 @@ pub(crate) struct Tail {
 }
 
 impl Reader {
-    pub(crate) fn new(dir: PathBuf, trees: Trees, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(dir: PathBuf, trees: Option<Trees>, shared: Arc<Shared>) -> Self {
         Self { dir: Arc::new(dir), trees, shared }
     }
 
@@ -59,7 +60,7 @@ impl Reader {
     /// # Errors
     /// [`Error::Damaged`] where something does not read back.
     pub fn scan(&self, query: &Query) -> Result<Scan, Error> {
-        Scan::start(&self.trees, self.view()?, query)
+        Scan::start(self.trees()?, self.view()?, query)
     }
 
     /// All records after a number, in order of number: what a state is folded from.
@@ -70,13 +71,15 @@ impl Reader {
         let view = self.view()?;
         let wanted: Vec<Wanted> =
             view.catalogue.entries().iter().map(|entry| Wanted::new(entry.id, entry.id)).collect();
-        Records::start(&self.trees, view, after, (&wanted, Bare::Kept))
+        Records::start(self.trees()?, view, after, &wanted)
     }
 
     /// Records that are no samples, in order of number; from the newest by [`Iterator::rev`].
-    #[must_use]
-    pub fn events(&self, filter: EventFilter) -> Events {
-        Events::start(&self.trees, filter, self.shared.durable())
+    ///
+    /// # Errors
+    /// [`Error::Failed`] while the log cannot be opened; those of reading come from the iterator.
+    pub fn events(&self, filter: EventFilter) -> Result<Events, Error> {
+        Ok(Events::start(self.trees()?, filter, self.shared.durable()))
     }
 
     /// The record of a number, if there is one and it is no sample.
@@ -87,7 +90,7 @@ impl Reader {
         if seq > self.shared.durable() {
             return Ok(None);
         }
-        event::get(&self.trees, seq)
+        event::get(self.trees()?, seq)
     }
 
     /// Every series that has samples, in order of name.
@@ -143,7 +146,9 @@ impl Reader {
         rows: usize,
         align: impl Fn(Timestamp) -> Timestamp,
     ) -> Result<Tail, Error> {
-        let Some((first, last)) = self.span(&self.view()?, query)? else { return Ok(Tail { since: query.since, rows: 0 }) };
+        let Some((first, last)) = self.span(&self.view()?, query)? else {
+            return Ok(Tail { since: query.since, rows: 0 });
+        };
         let since = query.since.max(align(first));
         let mut until = query.until.min(Timestamp::from_ms(last.as_ms().saturating_add(1)));
         let (mut found, mut span_ms) = (0, TAIL_MS);
@@ -161,12 +166,12 @@ impl Reader {
 
     /// A cut through the log as it is now.
     pub(crate) fn view(&self) -> Result<View, Error> {
-        View::take(&self.trees, &self.shared)
+        View::take(self.trees()?, &self.shared)
     }
 
     /// The trees, for what reads them in ways of its own.
-    pub(crate) const fn trees(&self) -> &Trees {
-        &self.trees
+    pub(crate) fn trees(&self) -> Result<&Trees, Error> {
+        self.trees.as_ref().ok_or_else(|| Error::Failed { dir: self.dir.to_path_buf() })
     }
 
     /// Sums over everything in a cut.
@@ -177,7 +182,7 @@ impl Reader {
             Some(totals) => totals,
             None => {
                 // Not under the lock: the writer must not wait for it.
-                let totals = Totals::count(&self.trees, view)?;
+                let totals = Totals::count(self.trees()?, view)?;
                 let mut known = self.shared.totals();
                 if known.as_ref().is_none_or(|t| t.sealed <= totals.sealed && t.imported <= totals.imported) {
                     *known = Some(totals.clone());
@@ -199,7 +204,8 @@ impl Reader {
             span = Some(span.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
         };
         for group in groups {
-            let mut keys = self.trees.chunk.range(chunk::key_range(group, Timestamp::MIN, Timestamp::MAX)).keys();
+            let mut keys =
+                self.trees()?.chunk.range(chunk::key_range(group, Timestamp::MIN, Timestamp::MAX)).keys();
             let broken = |error| store::failure("chunk".as_ref(), error);
             let moment = |key: &[u8]| chunk::parse_key(key).map(|(_, first, _)| first);
             let first = keys.next().transpose().map_err(broken)?.and_then(|key| moment(&key));
@@ -210,7 +216,11 @@ impl Reader {
             }
         }
         for tick in &view.hot {
-            if tick.cells.iter().any(|(id, _)| view.catalogue.entry(*id).is_some_and(|e| query.takes(&e.series))) {
+            if tick
+                .cells
+                .iter()
+                .any(|(id, _)| view.catalogue.entry(*id).is_some_and(|e| query.takes(&e.series)))
+            {
                 widen(tick.at, tick.at);
             }
         }

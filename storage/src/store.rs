@@ -83,8 +83,18 @@ impl Put {
         Self { place: Place::Order, key, value: Some(value) }
     }
 
+    /// The value that is set.
+    #[cfg(test)]
+    pub(crate) fn into_value(self) -> Vec<u8> {
+        self.value.unwrap_or_default()
+    }
+
     pub(crate) const fn event(key: Vec<u8>, value: Vec<u8>) -> Self {
         Self { place: Place::Event, key, value: Some(value) }
+    }
+
+    pub(crate) const fn event_removed(key: Vec<u8>) -> Self {
+        Self { place: Place::Event, key, value: None }
     }
 }
 
@@ -135,7 +145,8 @@ impl Store {
 
     /// Writes all of a step or, should the machine stop, nothing of it. Not durable before [`Store::sync`].
     pub(crate) fn write(&self, mut puts: Vec<Put>) -> Result<(), Error> {
-        if let Some(large) = puts.iter().find_map(|put| put.value.as_ref().filter(|v| v.len() > VALUE_BYTES)) {
+        if let Some(large) = puts.iter().find_map(|put| put.value.as_ref().filter(|v| v.len() > VALUE_BYTES))
+        {
             return Err(Error::TooLarge { what: format!("a value of {} bytes", large.len()) });
         }
         let written = if puts.len() == 1 {
@@ -212,7 +223,9 @@ pub(crate) fn failure(dir: &Path, error: sled::Error) -> Error {
     let dir = dir.to_owned();
     match error {
         // There is no kind for it: the text is all that tells.
-        sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => Error::Locked { dir },
+        sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
+            Error::Locked { dir }
+        }
         sled::Error::Io(error) if is_full(&error) => Error::Full { dir },
         // Both come from a file that is shorter than its own heads tell.
         sled::Error::Io(error)
@@ -231,7 +244,9 @@ pub(crate) fn failure(dir: &Path, error: sled::Error) -> Error {
 /// sled clones its errors by their text, which loses the number but not the words.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        || ["StorageFull", "No space left", "QuotaExceeded"].iter().any(|word| error.to_string().contains(word))
+        || ["StorageFull", "No space left", "QuotaExceeded"]
+            .iter()
+            .any(|word| error.to_string().contains(word))
 }
 
 /// Opens the database; a panic inside, as on a truncated file, becomes an error without a backtrace on stderr.

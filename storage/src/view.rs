@@ -105,6 +105,8 @@ impl View {
         let mut hot = hot::read(trees, already, durable)?;
         let sealed = Sealed::read(trees)?.seq;
         hot.retain(|tick| tick.seq > sealed);
+        // Chunks may have come to hold more than was durable at first; what is sealed is durable too.
+        let durable = durable.max(sealed);
         // After the durable number: whatever is shown has its name here.
         Ok(Self { catalogue: shared.catalogue(), durable, sealed, imported, hot })
     }

@@ -1,10 +1,6 @@
 //! From a chunk to ticks: only the columns that are wanted.
 
-use pco::{
-    DecompressorScratch,
-    data_types::Number,
-    wrapped::FileDecompressor,
-};
+use pco::{DecompressorScratch, data_types::Number, wrapped::FileDecompressor};
 use systembot_model::{Timestamp, number};
 
 use super::{CONSTANT, Column, DECIMALS_MAX, FLOATS, Header, INTEGERS, LINEAR, PLAIN, SCALED};
@@ -122,9 +118,11 @@ impl Decoder {
     /// Decodes the numbers.
     pub(crate) fn seqs(&mut self, header: &Header, body: &[u8], block: &mut Block) -> Result<(), Error> {
         let parts = Parts::of(header, body)?;
-        self.ints(parts, parts.seqs, usize::from(header.ticks)).ok_or_else(|| unreadable(header, "numbers"))?;
+        self.ints(parts, parts.seqs, usize::from(header.ticks))
+            .ok_or_else(|| unreadable(header, "numbers"))?;
         block.seqs.clear();
-        let seqs = self.integers.iter().map(|seq| header.first_seq.saturating_add(u64::try_from(*seq).unwrap_or(0)));
+        let seqs =
+            self.integers.iter().map(|seq| header.first_seq.saturating_add(u64::try_from(*seq).unwrap_or(0)));
         block.seqs.extend(seqs);
         let ascend = block.seqs.is_sorted_by(|a, b| a < b);
         if !ascend || block.seqs.last().copied() != Some(header.last_seq) {
@@ -145,7 +143,8 @@ impl Decoder {
         let mut rest = parts.columns;
         block.used = 0;
         for column in &header.columns {
-            let (bytes, after) = rest.split_at_checked(usize::from(column.bytes)).ok_or_else(|| short(header))?;
+            let (bytes, after) =
+                rest.split_at_checked(usize::from(column.bytes)).ok_or_else(|| short(header))?;
             rest = after;
             let found = wanted.binary_search_by_key(&column.id, |wanted| wanted.id);
             let Some(wanted) = found.ok().and_then(|i| wanted.get(i)) else { continue };
@@ -282,7 +281,8 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(header: &Header, body: &'a [u8]) -> Result<Self, Error> {
-        let split = |bytes: &'a [u8], at: u16| bytes.split_at_checked(usize::from(at)).ok_or_else(|| short(header));
+        let split =
+            |bytes: &'a [u8], at: u16| bytes.split_at_checked(usize::from(at)).ok_or_else(|| short(header));
         let (pco, rest) = split(body, header.pco_bytes)?;
         let (times, rest) = split(rest, header.time_bytes)?;
         let (seqs, columns) = split(rest, header.seq_bytes)?;
@@ -302,7 +302,12 @@ pub(super) fn unscaled(integer: i64, scale: f64) -> f64 {
     signed / scale
 }
 
-fn unpack<T: Number>(parts: Parts<'_>, bytes: &[u8], into: &mut [T], scratch: &mut DecompressorScratch) -> Option<()> {
+fn unpack<T: Number>(
+    parts: Parts<'_>,
+    bytes: &[u8],
+    into: &mut [T],
+    scratch: &mut DecompressorScratch,
+) -> Option<()> {
     let (file, _) = FileDecompressor::new(parts.pco).ok()?;
     let (chunk, page) = file.chunk_decompressor::<T, _>(bytes).ok()?;
     let mut pages = chunk.page_decompressor_with_scratch(page, into.len(), scratch).ok()?;

@@ -36,7 +36,8 @@ struct Values {
 impl Rows {
     /// No ticks yet, of these series: number and decimals, ascending by number.
     pub(crate) fn new(origin: Origin, group: u16, series: Vec<(u32, u8)>) -> Self {
-        let series = series.into_iter().map(|(id, decimals)| Values { id, decimals, values: Vec::new() }).collect();
+        let series =
+            series.into_iter().map(|(id, decimals)| Values { id, decimals, values: Vec::new() }).collect();
         Self { origin, group, times: Vec::new(), seqs: Vec::new(), series }
     }
 
@@ -52,20 +53,6 @@ impl Rows {
                 series.values.resize(self.times.len() - 1, f64::NAN);
                 series.values.push(value);
             }
-        }
-    }
-
-    /// How many ticks it has.
-    pub(crate) fn len(&self) -> usize {
-        self.times.len()
-    }
-
-    /// Forgets all ticks.
-    pub(crate) fn clear(&mut self) {
-        self.times.clear();
-        self.seqs.clear();
-        for series in &mut self.series {
-            series.values.clear();
         }
     }
 
@@ -154,7 +141,11 @@ fn encode(rows: &Rows, run: &Range<usize>) -> Result<(Header, Vec<u8>), Error> {
             bitmap(values, run.len(), &mut body);
         }
         floats(&present, series.decimals, &mut body)?;
-        columns.push(Column { id: series.id, present: short(present.len())?, bytes: short(body.len() - before)? });
+        columns.push(Column {
+            id: series.id,
+            present: short(present.len())?,
+            bytes: short(body.len() - before)?,
+        });
     }
     let header = Header {
         origin: rows.origin,

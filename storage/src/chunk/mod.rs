@@ -89,8 +89,9 @@ pub(crate) struct Column {
 impl Header {
     /// Checks a chunk's frame and reads its header; gives the columns' bytes too.
     pub(crate) fn read(chunk: &[u8]) -> Result<(Self, &[u8]), Error> {
-        let (header, body) =
-            codec::payload(chunk).and_then(codec::prefix::<Self>).map_err(Error::reading(|| "a chunk".into()))?;
+        let (header, body) = codec::payload(chunk)
+            .and_then(codec::prefix::<Self>)
+            .map_err(Error::reading(|| "a chunk".into()))?;
         let bytes = [header.pco_bytes, header.time_bytes, header.seq_bytes]
             .into_iter()
             .chain(header.columns.iter().map(|column| column.bytes))
@@ -109,7 +110,12 @@ impl Header {
 
     /// How it is called in messages.
     pub(crate) fn place(&self) -> String {
-        format!("{} of group {} from {}", Seq::new(self.first_seq & !IMPORTED).get(), self.group, self.first.rfc3339())
+        format!(
+            "{} of group {} from {}",
+            Seq::new(self.first_seq & !IMPORTED).get(),
+            self.group,
+            self.first.rfc3339()
+        )
     }
 }
 
@@ -190,7 +196,11 @@ mod tests {
     }
 
     fn rows() -> impl Strategy<Value = Rows> {
-        let tick = (-20_000_i64..60_000, 1_u64..4, proptest::collection::vec(proptest::option::weighted(0.8, value()), 4));
+        let tick = (
+            -20_000_i64..60_000,
+            1_u64..4,
+            proptest::collection::vec(proptest::option::weighted(0.8, value()), 4),
+        );
         proptest::collection::vec(tick, 1..300).prop_map(|ticks| {
             let mut rows = Rows::new(Origin::Live, 3, vec![(4, 2), (5, 0), (8, 3), (9, 0)]);
             let (mut at, mut seq) = (1_795_346_634_007, 10);

@@ -23,7 +23,7 @@ const EARLIER: usize = 5;
 pub(super) fn all(reader: &Reader) -> Result<BTreeMap<u64, Alert>, Error> {
     let kinds = ["alert_fired", "alert_repeated", "alert_acknowledged", "alert_resolved"];
     let mut alerts: BTreeMap<u64, Alert> = BTreeMap::new();
-    for record in reader.events(EventFilter::kinds(&kinds)) {
+    for record in reader.events(EventFilter::kinds(&kinds))? {
         let record = record?;
         #[expect(clippy::wildcard_enum_match_arm, reason = "the filter leaves only these")]
         match &record.event {
@@ -65,8 +65,14 @@ pub(super) fn why(reader: &Reader, id: u64) -> Result<Option<Why>, Error> {
     }
     let is_alike =
         |other: &Alert| (&other.fired.rule, &other.fired.series) == (&alert.fired.rule, &alert.fired.series);
-    let mut earlier: Vec<Alert> =
-        alerts.range(..id).rev().map(|(_, other)| other).filter(|other| is_alike(other)).take(EARLIER).cloned().collect();
+    let mut earlier: Vec<Alert> = alerts
+        .range(..id)
+        .rev()
+        .map(|(_, other)| other)
+        .filter(|other| is_alike(other))
+        .take(EARLIER)
+        .cloned()
+        .collect();
     earlier.reverse();
     Ok(Some(Why { alert, rules, around, earlier }))
 }

@@ -16,7 +16,8 @@ pub(super) fn answer(reader: &Reader, history: &History, sink: Sink<'_>) -> Resu
         // What lies before the first bucket is in none.
         query.since = starts.first().map_or(query.until, |first| query.since.max(*first));
     }
-    let mut rows = Rows { step: history.step.as_ref(), bucket: None, slots: Vec::new(), skip: 0, left: usize::MAX };
+    let mut rows =
+        Rows { step: history.step.as_ref(), bucket: None, slots: Vec::new(), skip: 0, left: usize::MAX };
     if let Some(limit) = history.limit {
         let tail = tail(reader, &query, (history.step.as_ref(), limit))?;
         query.since = tail.0;

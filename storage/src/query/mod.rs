@@ -14,7 +14,8 @@ use systembot_model::{Pattern, Seq, Series, State, Timestamp, alert::Alert, even
 use crate::{error::Error, event::EventFilter, reader::Reader};
 
 /// Whoever takes the rows wants no more of them: a closed pipe, a connection that is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no more rows are wanted")]
 pub struct Stop;
 
 /// Takes the rows of an answer, one by one.
@@ -49,7 +50,7 @@ pub fn answer(reader: &Reader, state: &State, request: &Request, sink: Sink<'_>)
         }
         Request::Events { since, until, kinds, after } => {
             let filter = EventFilter { after: *after, since: *since, until: *until, kinds: kinds.clone() };
-            each(sink, reader.events(filter).map(|record| record.map(Row::Event)))?;
+            each(sink, reader.events(filter)?.map(|record| record.map(Row::Event)))?;
         }
         Request::Verify => one(sink, Row::Verified(verify::verify(reader)?)),
         Request::Ask { .. } | Request::Import(_) => {

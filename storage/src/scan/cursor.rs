@@ -124,7 +124,8 @@ impl Cursor {
                 let first = value.first_chunk::<8>().ok_or_else(foreign)?;
                 let first = Timestamp::from_ms(i64::from_be_bytes(*first));
                 let found = self.trees.chunk.get(chunk::key(group, first, seq)).map_err(broken)?;
-                let value = found.ok_or_else(|| Error::damaged(format!("the chunk of record {seq} is missing")))?;
+                let value =
+                    found.ok_or_else(|| Error::damaged(format!("the chunk of record {seq} is missing")))?;
                 Ok(Some((seq, value)))
             }
         }

@@ -14,7 +14,6 @@ use crate::{
 
 /// Merges by time or by number, one tick at a time, without allocating for each.
 pub(super) struct Merge {
-    course: Course,
     view: View,
     cursors: Vec<Cursor>,
     hot: Hot,
@@ -31,12 +30,7 @@ struct Hot {
 
 impl Merge {
     /// Starts a scan over a cut, for series in any order.
-    pub(super) fn start(
-        trees: &Trees,
-        view: View,
-        wanted: &[Wanted],
-        course: Course,
-    ) -> Result<Self, Error> {
+    pub(super) fn start(trees: &Trees, view: View, wanted: &[Wanted], course: Course) -> Result<Self, Error> {
         let mut groups: BTreeMap<u16, Vec<Wanted>> = BTreeMap::new();
         for series in wanted {
             let Some(entry) = view.catalogue.entry(series.id) else { continue };
@@ -56,7 +50,7 @@ impl Merge {
         for cursor in &mut cursors {
             cursor.settle(&view, &mut decoder)?;
         }
-        Ok(Self { course, view, cursors, hot, decoder, readings: Vec::new() })
+        Ok(Self { view, cursors, hot, decoder, readings: Vec::new() })
     }
 
     /// Steps to the next key; gives its moment and itself. What was read then is in [`Merge::readings`].
@@ -87,11 +81,6 @@ impl Merge {
     pub(super) fn readings(&self) -> &[(u32, f64)] {
         &self.readings
     }
-
-    /// The order and choice of this scan.
-    pub(super) const fn course(&self) -> Course {
-        self.course
-    }
 }
 
 impl Hot {
@@ -101,7 +90,9 @@ impl Hot {
         let (mut ticks, mut cells) = (Vec::new(), Vec::new());
         for tick in &view.hot {
             let (key, is_taken) = match course {
-                Course::Time { since, until } => (chunk::ordered(tick.at), since <= tick.at && tick.at < until),
+                Course::Time { since, until } => {
+                    (chunk::ordered(tick.at), since <= tick.at && tick.at < until)
+                }
                 Course::Seq { after } => (tick.seq.get(), tick.seq > after),
             };
             if !is_taken {
@@ -119,8 +110,8 @@ impl Hot {
             if let Some(new) = cells.get_mut(start..) {
                 new.sort_unstable_by_key(|(slot, _)| *slot);
             }
-            let is_bare = tick.cells.is_empty() && matches!(course, Course::Seq { .. });
-            if cells.len() > start || is_bare {
+            // A tick that read nothing is a record too.
+            if cells.len() > start || matches!(course, Course::Seq { .. }) {
                 ticks.push((key, tick.at, start..cells.len()));
             }
         }

@@ -77,7 +77,8 @@ impl Scan {
             .map(|entry| (entry.series.clone(), entry.id))
             .collect();
         chosen.sort_unstable();
-        let wanted: Vec<Wanted> = (0_u32..).zip(&chosen).map(|(slot, (_, id))| Wanted::new(*id, slot)).collect();
+        let wanted: Vec<Wanted> =
+            (0_u32..).zip(&chosen).map(|(slot, (_, id))| Wanted::new(*id, slot)).collect();
         let names = chosen.into_iter().map(|(series, _)| series).collect();
         let course = Course::Time { since: query.since, until: query.until };
         Ok(Self { names, merge: Merge::start(trees, view, &wanted, course)? })
@@ -111,45 +112,25 @@ pub struct Records {
     events: Events,
     tick: Option<Record>,
     event: Option<Record>,
-    bare: Bare,
     ended: bool,
 }
 
-/// What becomes of a tick in which nothing that is wanted was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bare {
-    /// It is a record as any other.
-    Kept,
-    /// It says nothing.
-    LeftOut,
-}
-
 impl Records {
-    pub(crate) fn start(
-        trees: &Trees,
-        view: View,
-        after: Seq,
-        (wanted, bare): (&[Wanted], Bare),
-    ) -> Result<Self, Error> {
+    pub(crate) fn start(trees: &Trees, view: View, after: Seq, wanted: &[Wanted]) -> Result<Self, Error> {
         let names = view.catalogue.entries().iter().map(|entry| entry.series.clone()).collect();
         let events = Events::start(trees, EventFilter { after, ..EventFilter::default() }, view.durable);
         let merge = Merge::start(trees, view, wanted, Course::Seq { after })?;
-        Ok(Self { names, merge, events, tick: None, event: None, bare, ended: false })
+        Ok(Self { names, merge, events, tick: None, event: None, ended: false })
     }
 
     fn next_tick(&mut self) -> Result<Option<Record>, Error> {
-        loop {
-            let Some((at, seq)) = self.merge.step()? else { return Ok(None) };
-            if self.merge.readings().is_empty() && self.bare == Bare::LeftOut {
-                continue;
-            }
-            let reading = |(slot, value): &(u32, f64)| {
-                let series = self.names.get(usize::try_from(*slot).ok()?)?.clone();
-                Some(Reading { series, value: *value })
-            };
-            let readings = self.merge.readings().iter().filter_map(reading).collect();
-            return Ok(Some(Record { seq: Seq::new(seq), at, event: Event::Sampled(Sample { readings }) }));
-        }
+        let Some((at, seq)) = self.merge.step()? else { return Ok(None) };
+        let reading = |(slot, value): &(u32, f64)| {
+            let series = self.names.get(usize::try_from(*slot).ok()?)?.clone();
+            Some(Reading { series, value: *value })
+        };
+        let readings = self.merge.readings().iter().filter_map(reading).collect();
+        Ok(Some(Record { seq: Seq::new(seq), at, event: Event::Sampled(Sample { readings }) }))
     }
 
     fn advance(&mut self) -> Result<Option<Record>, Error> {
