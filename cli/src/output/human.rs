@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
+use jiff::{Zoned, tz::TimeZone};
 use systembot_model::{Series, Timestamp, metric::Unit, number};
 
 use crate::time::zoned;
@@ -92,16 +92,23 @@ pub fn minute(at: Timestamp, zone: &TimeZone) -> String {
     format_local(at, zone, "%Y-%m-%d %H:%M")
 }
 
+/// A moment in eleven characters: `11-22 11:23` of this year, `2025-11-22` of any other.
+#[must_use]
+pub fn brief(at: Timestamp, now: &Zoned) -> String {
+    let is_this_year = zoned(at, now.time_zone()).is_ok_and(|local| local.year() == now.year());
+    format_local(at, now.time_zone(), if is_this_year { "%m-%d %H:%M" } else { "%Y-%m-%d" })
+}
+
 /// A moment by a format of strftime(3); RFC 3339 for years that no calendar has.
 #[must_use]
 pub fn format_local(at: Timestamp, zone: &TimeZone, format: &str) -> String {
     zoned(at, zone).map_or_else(|_| at.rfc3339(), |local| local.strftime(format).to_string())
 }
 
-/// A count with its noun: `1 alert`, `3 alerts`.
+/// A count with its noun: `1 alert`, `1,234 alerts`.
 #[must_use]
-pub fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+pub fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 
 /// A whole number with its thousands apart: `1,234,567`.
@@ -176,7 +183,7 @@ mod tests {
     fn counts_and_sigmas() {
         assert_eq!([sigma(None), sigma(Some(2.34)), sigma(Some(-0.04))], ["-", "+2.3σ", "-0.0σ"]);
         assert_eq!([thousands(0), thousands(999), thousands(1_234_567)], ["0", "999", "1,234,567"]);
-        assert_eq!([plural(1, "alert"), plural(0, "alert")], ["1 alert", "0 alerts"]);
+        assert_eq!([counted(1, "alert"), counted(1000, "alert")], ["1 alert", "1,000 alerts"]);
         assert_eq!([percent(0, 0), percent(1, 3), percent(3, 3)], [100, 33, 100]);
     }
 }

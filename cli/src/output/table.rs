@@ -197,17 +197,17 @@ fn width(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Breaks a text into lines of at most `room` characters, at blanks where it has some.
+/// Breaks a text into lines of at most `room` characters: behind blanks and underscores, before braces, and
+/// anywhere within what is too long.
 fn fold(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.split('\n') {
         let mut line = String::new();
-        for word in paragraph.split_inclusive(' ') {
-            let ends = width(&line) + width(word.trim_end_matches(' '));
-            if !line.is_empty() && ends > room {
+        for piece in paragraph.split_inclusive([' ', '_']).flat_map(before_brace) {
+            if !line.is_empty() && width(&line) + width(piece.trim_end_matches(' ')) > room {
                 lines.push(std::mem::take(&mut line));
             }
-            for c in word.chars() {
+            for c in piece.chars() {
                 if width(&line) >= room && c != ' ' {
                     lines.push(std::mem::take(&mut line));
                 }
@@ -217,6 +217,12 @@ fn fold(text: &str, room: usize) -> Vec<String> {
         lines.push(line);
     }
     lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// `load{` in two: the label of a series goes to the next line as a whole.
+fn before_brace(piece: &str) -> [&str; 2] {
+    let brace = piece.find('{').unwrap_or(piece.len());
+    piece.split_at_checked(brace).map_or([piece, ""], |(name, label)| [name, label])
 }
 
 #[cfg(test)]
@@ -272,6 +278,7 @@ mod tests {
     fn a_column_is_never_folded_to_nothing() {
         let mut table = Table::new(screen(5), &[("", Align::Fold)]);
         table.push(vec!["0123456789abcdef".into()]);
-        assert_eq!(text(&mut table), "0123456789ab\ncdef\n");
+        table.push(vec!["disk_used_percent{mount=\"/\"}".into()]);
+        assert_eq!(text(&mut table), "0123456789ab\ncdef\ndisk_used_\npercent\n{mount=\"/\"}\n");
     }
 }
