@@ -1,15 +1,70 @@
-//! stub
-use crate::{Record, State};
-/// stub
-#[derive(Clone, Debug)]
-pub enum Effect {}
-/// stub
-#[must_use]
-pub fn effects(_state: &State, _records: &[Record]) -> Vec<Effect> {
-    Vec::new()
+//! What the daemon must do to the world: promised by records, and owed again after a crash.
+
+use crate::{Address, Event, Question, Record, Seq, State, event::MessageKind, outbox::Owed};
+
+/// Something to be done outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Hand a message over.
+    Deliver(Owed),
+    /// Forget messages that are owed no more.
+    Forget(Vec<Seq>),
+    /// Ask the service that tells the public address.
+    FetchAddress,
+    /// Read the process table twice, for so many of the busiest.
+    ReadProcesses(u8),
+    /// Show a told alert on the daemon's own log.
+    Show(String),
 }
-/// stub
+
+/// What new records promise.
 #[must_use]
-pub fn owed(_state: &State) -> Vec<Effect> {
-    Vec::new()
+pub fn effects(records: &[Record]) -> Vec<Effect> {
+    records.iter().filter_map(effect).collect()
+}
+
+fn effect(record: &Record) -> Option<Effect> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most records promise nothing")]
+    match &record.event {
+        Event::MessageQueued(message) => {
+            Some(Effect::Deliver(Owed { number: record.seq, message: message.clone(), again: false }))
+        }
+        Event::MessageDropped { messages, .. } => Some(Effect::Forget(messages.clone())),
+        Event::Asked { question, .. } => Some(fetch(*question)),
+        Event::AlertFired(fired) => {
+            fired.told.then(|| Effect::Show(format!("{} #{}", fired.message, fired.id)))
+        }
+        Event::AlertRepeated { id, message } => Some(Effect::Show(format!("{message} #{id}"))),
+        Event::AlertResolved { id, message, told, .. } => {
+            told.then(|| Effect::Show(format!("{message} #{id}")))
+        }
+        _ => None,
+    }
+}
+
+/// What a start must resume: undelivered messages in order, and unanswered questions.
+///
+/// Greetings and goodbyes of an earlier run are not among it; [`crate::decide`] drops them at the start.
+#[must_use]
+pub fn owed(state: &State) -> Vec<Effect> {
+    let is_stale = |kind| matches!(kind, MessageKind::Greeting | MessageKind::Goodbye);
+    let destinations: std::collections::BTreeSet<&Address> =
+        state.outbox.values().map(|queued| &queued.message.to).collect();
+    let mut owed: Vec<Effect> = destinations
+        .into_iter()
+        .flat_map(|to| state.owed_to(to))
+        .filter(|owed| !is_stale(owed.message.kind))
+        .map(Effect::Deliver)
+        .collect();
+    let mut fetches: Vec<Effect> = state.questions.values().map(|(_, question)| fetch(*question)).collect();
+    fetches.dedup();
+    owed.extend(fetches);
+    owed
+}
+
+fn fetch(question: Question) -> Effect {
+    match question {
+        Question::PublicAddress => Effect::FetchAddress,
+        Question::Processes(count) => Effect::ReadProcesses(count),
+    }
 }

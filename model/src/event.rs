@@ -309,6 +309,34 @@ pub enum Event {
         /// Records lost, as far as can be known.
         lost: u64,
     },
+    /// Somebody asked something whose answer has to be fetched.
+    Asked {
+        /// Who, and where the answer goes.
+        from: Address,
+        /// What.
+        question: Question,
+    },
+    /// Questions were answered, or given up.
+    Answered {
+        /// Numbers of the records that asked.
+        questions: Vec<Seq>,
+    },
+    /// The service that tells the public address was asked.
+    AddressFetched {
+        /// What it told.
+        address: Option<IpAddr>,
+        /// Or why it told nothing.
+        problem: Option<String>,
+    },
+}
+
+/// A question whose answer is neither in the state nor in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// The address that the world sees.
+    PublicAddress,
+    /// The busiest processes, so many of them.
+    Processes(u8),
 }
 
 impl Event {
@@ -342,6 +370,9 @@ impl Event {
             Self::Cleared { .. } => "cleared",
             Self::Imported { .. } => "imported",
             Self::Salvaged { .. } => "salvaged",
+            Self::Asked { .. } => "asked",
+            Self::Answered { .. } => "answered",
+            Self::AddressFetched { .. } => "address_fetched",
         }
     }
 }

@@ -7,11 +7,12 @@
 
 pub mod alert;
 pub mod command;
-mod decide;
+pub mod decide;
 pub mod detect;
 pub mod effect;
 pub mod event;
 pub mod host;
+pub mod judge;
 pub mod limits;
 pub mod metric;
 pub mod number;
@@ -21,14 +22,14 @@ pub mod render;
 pub mod rules;
 pub mod sample;
 pub mod series;
-mod state;
+pub mod state;
 pub mod stats;
 pub mod time;
 pub mod window;
 
-pub use decide::{Input, decide};
+pub use decide::{Input, decide, due};
 pub use effect::{Effect, effects, owed};
-pub use event::{Address, Event, Message, Record};
+pub use event::{Address, Event, Message, Question, Record};
 pub use pattern::Pattern;
 pub use rules::Rules;
 pub use sample::{Reading, Sample};

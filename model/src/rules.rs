@@ -79,6 +79,8 @@ pub struct Rules {
     pub services: Vec<Service>,
     /// Where messages go.
     pub destinations: Vec<Address>,
+    /// Whether the public address is asked for each hour: only where the owner names the service.
+    pub address_hourly: bool,
 }
 
 impl Default for Rules {
@@ -97,6 +99,7 @@ impl Default for Rules {
             ignore_mounts: Vec::new(),
             services: Vec::new(),
             destinations: Vec::new(),
+            address_hourly: false,
         }
     }
 }

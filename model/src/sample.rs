@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Series, host::Host};
+use crate::{Series, Timestamp, host::Host};
 
 /// One value of one series. Never NaN or infinite: a reading that has no number is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ impl Sample {
 /// What one pass over the machine found: its sample, and what is no number.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pass {
+    /// When it was read, by the wall clock.
+    pub at: Timestamp,
     /// The readings.
     pub sample: Sample,
     /// What the machine is.

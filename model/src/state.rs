@@ -1,14 +1,20 @@
 //! Everything derived: a fold of the log.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::IpAddr,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Rules, Seq, Series, Timestamp,
+    Address, Event, Message, Pattern, Question, Record, Rules, Sample, Seq, Series, Timestamp,
     alert::Alert,
-    event::Record,
+    event::Fired,
     host::Host,
+    judge::{self, Condition, RuleKind, Stand},
+    limits,
+    outbox::Owed,
     window::{Trend, Window},
 };
 
@@ -17,31 +23,297 @@ use crate::{
 pub struct State {
     /// Number of the newest record folded in.
     pub seq: Seq,
+    /// The run of the daemon that is on, or was the last.
+    pub run: Run,
     /// The settings in force.
     pub rules: Rules,
-    /// The window of every series.
-    pub windows: BTreeMap<Series, Window>,
-    /// Alerts that are firing, by number.
-    pub alerts: BTreeMap<u64, Alert>,
+    /// Number of the record that put them in force.
+    pub configured: Seq,
     /// The machine.
     pub host: Host,
+    /// The window of every series.
+    pub windows: BTreeMap<Series, Window>,
+    /// When the newest tick was recorded.
+    pub sampled_at: Option<Timestamp>,
+    /// Ticks since the last gap in recording, counted to 1,000.
+    pub ticks_since_gap: u32,
+    /// Conditions that hold, but not long enough yet, and since when.
+    pub pending: BTreeMap<Condition, Timestamp>,
+    /// Alerts that are firing, by number.
+    pub alerts: BTreeMap<u64, Alert>,
+    /// Number of the newest alert.
+    pub last_alert: u64,
+    /// When each condition was last told, kept while that may silence a re-fire.
+    pub told: BTreeMap<Condition, Timestamp>,
+    /// Mutes by scope.
+    pub mutes: BTreeMap<String, Mute>,
+    /// What is owed, by number.
+    pub outbox: BTreeMap<Seq, Queued>,
+    /// Watched services that are missing, and since when.
+    pub missing: BTreeMap<String, Timestamp>,
+    /// What cannot be read at the moment, by subject.
+    pub notes: BTreeMap<String, String>,
+    /// The newest blind spans, oldest first.
+    pub blind: VecDeque<Record>,
+    /// The public address as far as known.
+    pub public: PublicAddress,
+    /// Questions whose answer is being fetched, by the number of the record that asked.
+    pub questions: BTreeMap<Seq, (Address, Question)>,
 }
+
+/// One run of the daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Whether it goes on, as far as the log tells.
+    pub is_on: bool,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// Version of the program.
+    pub version: String,
+    /// Its configuration file.
+    pub config: Option<String>,
+}
+
+/// Silence for some series.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mute {
+    /// Its end.
+    pub until: Timestamp,
+    /// Who asked for it.
+    pub by: Address,
+}
+
+/// A message in the outbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// The message.
+    pub message: Message,
+    /// Whether it is being handed over right now.
+    pub is_attempted: bool,
+    /// Whether an earlier attempt may have delivered it.
+    pub is_doubtful: bool,
+}
+
+/// What is known of the public address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicAddress {
+    /// The address, and when it was last confirmed.
+    pub known: Option<(IpAddr, Timestamp)>,
+    /// When the service was last asked, and why it told nothing, if so.
+    pub asked: Option<(Timestamp, Option<String>)>,
+}
+
+/// Ticks after which counting them serves nothing.
+const TICKS_COUNTED: u32 = 1_000;
 
 impl State {
     /// Folds one record in.
     pub fn apply(&mut self, record: &Record) {
         self.seq = record.seq;
+        let at = record.at;
+        match &record.event {
+            Event::Sampled(sample) => self.sampled(at, sample),
+            Event::Started { version, config, .. } => {
+                self.run = Run {
+                    is_on: true,
+                    started_at: Some(at),
+                    version: version.clone(),
+                    config: config.clone(),
+                };
+                self.gap();
+                let oldest = at.minus(limits::WINDOW_AGE);
+                self.windows.retain(|_, window| window.last().is_some_and(|(at, _)| at >= oldest));
+            }
+            Event::Stopped => self.run.is_on = false,
+            Event::Configured { rules } => {
+                self.rules = Rules::from_json(rules);
+                self.configured = record.seq;
+                let length = self.rules.maximum_length;
+                self.windows.values_mut().for_each(|window| window.shorten(length));
+            }
+            Event::Described(host) => self.host = host.clone(),
+            Event::Blind { .. } => {
+                self.gap();
+                self.blind.push_back(record.clone());
+                if self.blind.len() > limits::BLIND_SPANS {
+                    self.blind.pop_front();
+                }
+            }
+            Event::ClockStepped { .. } => self.gap(),
+            Event::AlertFired(fired) => self.fired(at, fired),
+            Event::AlertRepeated { id, .. } => {
+                if let Some(condition) = self.alerts.get(id).and_then(condition) {
+                    self.told.insert(condition, at);
+                }
+                self.fold_alert(*id, record);
+            }
+            Event::AlertAcknowledged { id, .. } => self.fold_alert(*id, record),
+            Event::AlertResolved { id, .. } => {
+                self.alerts.remove(id);
+            }
+            Event::Muted { scope, until, by } => {
+                self.mutes.insert(scope.clone(), Mute { until: *until, by: by.clone() });
+            }
+            Event::Unmuted { scope, .. } => {
+                self.mutes.remove(scope);
+            }
+            Event::MessageQueued(message) => {
+                let queued = Queued { message: message.clone(), is_attempted: false, is_doubtful: false };
+                self.outbox.insert(record.seq, queued);
+            }
+            Event::MessageAttempted { messages } => self.each_queued(messages, |queued| {
+                queued.is_doubtful |= queued.is_attempted;
+                queued.is_attempted = true;
+            }),
+            Event::MessageReturned { messages } => {
+                self.each_queued(messages, |queued| queued.is_attempted = false);
+            }
+            Event::MessageDelivered { messages } | Event::MessageDropped { messages, .. } => {
+                for number in messages {
+                    self.outbox.remove(number);
+                }
+            }
+            Event::ServiceMissing { service } => {
+                self.missing.insert(service.clone(), at);
+            }
+            Event::ServiceRecovered { service } => {
+                self.missing.remove(service);
+            }
+            Event::AddressFetched { address, problem } => {
+                self.public.asked = Some((at, problem.clone()));
+                if let Some(address) = address {
+                    self.public.known = Some((*address, at));
+                }
+            }
+            Event::Noted { subject, text } => {
+                self.notes.insert(subject.clone(), text.clone());
+            }
+            Event::Cleared { subject } => {
+                self.notes.remove(subject);
+            }
+            Event::Imported { series, learned, .. } => {
+                let length = self.rules.maximum_length;
+                if !learned.is_empty() && !self.windows.contains_key(series) {
+                    learned.iter().for_each(|(at, value)| self.push(series, *at, *value, length));
+                }
+            }
+            Event::Asked { from, question } => {
+                self.questions.insert(record.seq, (from.clone(), *question));
+            }
+            Event::Answered { questions } => {
+                for number in questions {
+                    self.questions.remove(number);
+                }
+            }
+            Event::Heard { .. } | Event::AddressChanged { .. } | Event::Salvaged { .. } => {}
+        }
     }
 
-    /// What `trends` tells, in order of name.
+    /// The newest value of a series, in the newest tick or an older one.
+    #[must_use]
+    pub fn latest(&self, series: &Series) -> Option<f64> {
+        self.windows.get(series)?.last().map(|(_, value)| value)
+    }
+
+    /// Series of the newest tick with their values, in order of name; those that have gone are left out.
+    pub fn current(&self) -> impl Iterator<Item = (&Series, f64)> {
+        self.windows.iter().filter_map(|(series, window)| {
+            let (at, value) = window.last()?;
+            (Some(at) == self.sampled_at).then_some((series, value))
+        })
+    }
+
+    /// What `trends` tells, in order of name: series with a sample of the last 30 days.
     #[must_use]
     pub fn trends(&self) -> Vec<Trend> {
-        self.windows.iter().filter_map(|(series, window)| window.trend(series)).collect()
+        let oldest = self.sampled_at.unwrap_or(Timestamp::MIN).minus(limits::WINDOW_AGE);
+        let is_live = |window: &Window| window.last().is_some_and(|(at, _)| at >= oldest);
+        self.windows.iter().filter(|(_, w)| is_live(w)).filter_map(|(series, w)| w.trend(series)).collect()
     }
 
-    /// When the newest tick was recorded.
+    /// The open alert about a condition.
     #[must_use]
-    pub fn sampled_at(&self) -> Option<Timestamp> {
-        self.windows.values().filter_map(|window| window.last()).map(|(at, _)| at).max()
+    pub fn alert_about(&self, about: &Condition) -> Option<&Alert> {
+        self.alerts.values().find(|alert| condition(alert).as_ref() == Some(about))
     }
+
+    /// Whether alerts about a series are muted at a moment.
+    #[must_use]
+    pub fn is_muted(&self, series: &Series, now: Timestamp) -> bool {
+        self.mutes.iter().any(|(scope, mute)| mute.until > now && Pattern::new(scope).matches(series))
+    }
+
+    /// Messages owed to a destination, in order.
+    pub fn owed_to<'a>(&'a self, to: &'a Address) -> impl Iterator<Item = Owed> + 'a {
+        self.outbox.iter().filter(move |(_, queued)| queued.message.to == *to).map(|(number, queued)| Owed {
+            number: *number,
+            message: queued.message.clone(),
+            again: queued.is_attempted || queued.is_doubtful,
+        })
+    }
+
+    fn sampled(&mut self, at: Timestamp, sample: &Sample) {
+        // Only rules with a limit wait before they fire; what a trend says needs no memory but the window.
+        for verdict in judge::limits(self, sample) {
+            let waits = !verdict.condition.rule.holds_for().is_zero();
+            if waits && verdict.stand == Stand::Bad && self.alert_about(&verdict.condition).is_none() {
+                self.pending.entry(verdict.condition).or_insert(at);
+            } else {
+                self.pending.remove(&verdict.condition);
+            }
+        }
+        let length = self.rules.maximum_length;
+        for reading in &sample.readings {
+            self.push(&reading.series, at, reading.value, length);
+        }
+        self.sampled_at = Some(at);
+        self.ticks_since_gap = (self.ticks_since_gap + 1).min(TICKS_COUNTED);
+    }
+
+    fn push(&mut self, series: &Series, at: Timestamp, value: f64, length: usize) {
+        if let Some(window) = self.windows.get_mut(series) {
+            window.push(at, value, length);
+        } else if self.windows.len() < limits::LIVE_SERIES {
+            self.windows.entry(series.clone()).or_default().push(at, value, length);
+        }
+    }
+
+    fn gap(&mut self) {
+        self.ticks_since_gap = 0;
+        self.pending.clear();
+    }
+
+    fn fired(&mut self, at: Timestamp, fired: &Fired) {
+        let alert = Alert::begin(fired, at);
+        if let Some(condition) = condition(&alert) {
+            self.pending.remove(&condition);
+            if fired.told {
+                let interval = self.rules.repeat_interval;
+                self.told.retain(|_, told_at| at.since(*told_at) < interval);
+                self.told.insert(condition, at);
+            }
+        }
+        self.last_alert = self.last_alert.max(fired.id);
+        self.alerts.insert(fired.id, alert);
+    }
+
+    fn fold_alert(&mut self, id: u64, record: &Record) {
+        if let Some(alert) = self.alerts.get_mut(&id) {
+            alert.apply(record);
+        }
+    }
+
+    fn each_queued(&mut self, numbers: &[Seq], change: impl Fn(&mut Queued)) {
+        for number in numbers {
+            if let Some(queued) = self.outbox.get_mut(number) {
+                change(queued);
+            }
+        }
+    }
+}
+
+/// The condition that an alert is about; `None` for a rule that this version does not know.
+#[must_use]
+pub fn condition(alert: &Alert) -> Option<Condition> {
+    Some(Condition { rule: RuleKind::find(&alert.fired.rule)?, series: alert.fired.series.clone() })
 }

@@ -187,6 +187,34 @@ impl Civil {
     }
 }
 
+/// Reads a span as people write it: `90s`, `15m`, `2h`, `1h30m`, `2 hours`, `7d`, `1 week`; `None` if it is none.
+///
+/// Units are seconds, minutes, hours, days and weeks, whole numbers of each; the sum is held at 100 years.
+#[must_use]
+pub fn parse_span(text: &str) -> Option<Duration> {
+    const LONGEST_S: u64 = 100 * 365 * 86_400;
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_lowercase();
+    let mut rest = text.as_str();
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, tail) = rest.split_at_checked(digits)?;
+        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at_checked(letters)?;
+        let unit_s = match unit {
+            "s" | "sec" | "secs" | "second" | "seconds" => 1,
+            "m" | "min" | "mins" | "minute" | "minutes" => 60,
+            "h" | "hr" | "hrs" | "hour" | "hours" => 3600,
+            "d" | "day" | "days" => 86_400,
+            "w" | "week" | "weeks" => 604_800,
+            _ => return None,
+        };
+        total = total.saturating_add(number.parse::<u64>().ok()?.saturating_mul(unit_s));
+        rest = tail;
+    }
+    (!text.is_empty()).then(|| Duration::from_secs(total.min(LONGEST_S)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,5 +244,21 @@ mod tests {
         assert_eq!(Timestamp::from_ms(5).since(Timestamp::from_ms(9)), Duration::ZERO);
         assert_eq!(Timestamp::MAX.plus(Duration::from_secs(1)), Timestamp::MAX);
         assert_eq!(Timestamp::MIN.minus(Duration::from_secs(1)), Timestamp::MIN);
+    }
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        let check = |text, expected: Option<u64>| {
+            assert_eq!(parse_span(text), expected.map(Duration::from_secs), "{text}")
+        };
+        check("90s", Some(90));
+        check("1h30m", Some(5400));
+        check("2 hours", Some(7200));
+        check(" 1 Week ", Some(604_800));
+        check("0s", Some(0));
+        for text in ["", "5", "h", "5x", "-5s", "1.5h", "5sh", "99999999999999999999s"] {
+            check(text, None);
+        }
+        check("9999999999999d", Some(100 * 365 * 86_400));
     }
 }

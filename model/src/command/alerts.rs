@@ -1,0 +1,176 @@
+//! Commands about alerts: list, explain, acknowledge, mute.
+
+use std::time::Duration;
+
+use crate::{
+    Event, Pattern,
+    alert::Alert,
+    command::{Answer, Ask},
+    decide::present,
+    judge::figure,
+    limits,
+    render::span,
+    rules::Severity,
+    time,
+};
+
+/// Length of a mute where none is said.
+const MUTE: Duration = Duration::from_secs(3600);
+
+pub(super) fn alerts(ask: &Ask<'_>) -> Answer {
+    let lines: Vec<String> = ask.state.alerts.values().map(|alert| line(ask, alert)).collect();
+    if lines.is_empty() {
+        return Answer::text("No alert is open.");
+    }
+    Answer::text(lines.join("\n"))
+}
+
+/// One open alert in one line.
+pub(super) fn line(ask: &Ask<'_>, alert: &Alert) -> String {
+    let id = alert.fired.id;
+    let lasts = span(ask.now.at.since(alert.fired_at));
+    let grave = if alert.fired.severity == Severity::Critical { "critical, " } else { "" };
+    let known = if alert.acknowledged.is_some() { ", acknowledged" } else { "" };
+    let muted = if ask.state.is_muted(&alert.fired.series, ask.now.at) { ", muted" } else { "" };
+    format!("#{id} {} ({grave}for {lasts}{known}{muted})", present(ask.state, alert))
+}
+
+pub(super) fn why(ask: &Ask<'_>) -> Answer {
+    let Some(alert) = number(ask.argument).and_then(|id| ask.state.alerts.get(&id)) else {
+        return no_such(ask);
+    };
+    let fired = &alert.fired;
+    let mut text = format!(
+        "#{} {}\nRule {} on {}, {}, fired {}.",
+        fired.id,
+        fired.message,
+        fired.rule,
+        fired.series,
+        fired.severity.word(),
+        ask.now.civil_minute(alert.fired_at)
+    );
+    if let (Some(value), Some(limit)) = (fired.value, fired.limit) {
+        text += &format!("\nValue {}, limit {}.", figure(&fired.series, value), figure(&fired.series, limit));
+    }
+    if let (Some(mean), Some(stdev), Some(sigma)) = (fired.mean, fired.stdev, fired.sigma) {
+        let of = |n| figure(&fired.series, n);
+        text += &format!(
+            "\nThe {} samples before it: mean {}, stdev {}; it was {sigma:.1} sigma out.",
+            fired.length,
+            of(mean),
+            of(stdev)
+        );
+    }
+    Answer::text(text)
+}
+
+pub(super) fn acknowledge(ask: &Ask<'_>) -> Answer {
+    let chosen: Vec<&Alert> = if ask.argument.is_empty() || ask.argument.eq_ignore_ascii_case("all") {
+        ask.state.alerts.values().collect()
+    } else {
+        match number(ask.argument).and_then(|id| ask.state.alerts.get(&id)) {
+            Some(alert) => vec![alert],
+            None => return no_such(ask),
+        }
+    };
+    if chosen.is_empty() {
+        return Answer::text("No alert is open.");
+    }
+    let ids: Vec<String> = chosen.iter().map(|alert| format!("#{}", alert.fired.id)).collect();
+    let mut answer = Answer::text(format!("Acknowledged {}: no repeats until it resolves.", ids.join(", ")));
+    answer.events = chosen
+        .into_iter()
+        .filter(|alert| alert.acknowledged.is_none())
+        .map(|alert| Event::AlertAcknowledged { id: alert.fired.id, by: ask.from.clone() })
+        .collect();
+    answer
+}
+
+pub(super) fn mute(ask: &Ask<'_>) -> Answer {
+    const HOW: &str = "say it like \"mute disk for 2h\" or \"mute all for 30m\"";
+    let (scope, length) = match ask.argument.to_ascii_lowercase().rfind(" for ") {
+        Some(at) => {
+            let (scope, length) = ask.argument.split_at_checked(at).unwrap_or((ask.argument, ""));
+            let length = length.trim().get("for".len()..).unwrap_or_default();
+            let Some(length) = time::parse_span(length).filter(|length| !length.is_zero()) else {
+                return Answer::not_understood(format!("\"{}\" is no span of time: {HOW}", length.trim()));
+            };
+            (scope, length)
+        }
+        None => (ask.argument, MUTE),
+    };
+    let pattern = Pattern::new(scope);
+    let is_known = pattern.is_known() || ask.state.windows.keys().any(|series| pattern.matches(series));
+    let is_service = ask.state.rules.services.iter().any(|service| service.name == scope.trim());
+    if scope.trim().is_empty() || !(is_known || is_service) {
+        return Answer::not_understood(format!("There is no series \"{}\" to mute: {HOW}", scope.trim()));
+    }
+    let scope = if is_service && !is_known {
+        crate::Series::labelled("service", "name", scope.trim()).to_string()
+    } else {
+        pattern.to_string()
+    };
+    let until = ask.now.at.plus(length.min(MUTE_MAX));
+    let mut events = Vec::new();
+    if ask.state.mutes.len() >= limits::MUTES && !ask.state.mutes.contains_key(&scope) {
+        let first = ask.state.mutes.iter().min_by_key(|(_, mute)| mute.until).map(|(scope, _)| scope.clone());
+        events.extend(first.map(|scope| Event::Unmuted { scope, by: Some(ask.from.clone()) }));
+    }
+    events.push(Event::Muted { scope: scope.clone(), until, by: ask.from.clone() });
+    let text = format!("Muted {scope} until {}. Alerts are still recorded.", ask.now.civil_minute(until));
+    Answer { events, ..Answer::text(text) }
+}
+
+/// Longest mute: a forgotten one ends by itself within the year.
+const MUTE_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+pub(super) fn unmute(ask: &Ask<'_>) -> Answer {
+    let wanted = Pattern::new(ask.argument).to_string();
+    let all = ask.argument.is_empty() || wanted == "all";
+    let scopes: Vec<&String> = ask.state.mutes.keys().filter(|scope| all || **scope == wanted).collect();
+    if scopes.is_empty() {
+        return if ask.state.mutes.is_empty() {
+            Answer::text("Nothing is muted.")
+        } else {
+            Answer::not_understood(format!("{wanted} is not muted. \"mutes\" lists what is."))
+        };
+    }
+    let was_muted =
+        |alert: &&Alert| scopes.iter().any(|scope| Pattern::new(scope).matches(&alert.fired.series));
+    let wrong: Vec<String> =
+        ask.state.alerts.values().filter(was_muted).map(|alert| line(ask, alert)).collect();
+    let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+    let mut text = format!("Unmuted {}.", names.join(", "));
+    if !wrong.is_empty() {
+        text += &format!(" Still wrong:\n{}", wrong.join("\n").replace(", muted)", ")"));
+    }
+    let by = Some(ask.from.clone());
+    let events =
+        scopes.into_iter().map(|scope| Event::Unmuted { scope: scope.clone(), by: by.clone() }).collect();
+    Answer { events, ..Answer::text(text) }
+}
+
+pub(super) fn mutes(ask: &Ask<'_>) -> Answer {
+    let lines: Vec<String> = ask
+        .state
+        .mutes
+        .iter()
+        .filter(|(_, mute)| mute.until > ask.now.at)
+        .map(|(scope, mute)| {
+            let left = span(mute.until.since(ask.now.at));
+            format!("{scope} until {} ({left} left)", ask.now.civil_minute(mute.until))
+        })
+        .collect();
+    if lines.is_empty() { Answer::text("Nothing is muted.") } else { Answer::text(lines.join("\n")) }
+}
+
+fn no_such(ask: &Ask<'_>) -> Answer {
+    let open: Vec<String> = ask.state.alerts.keys().map(|id| format!("#{id}")).collect();
+    let open = if open.is_empty() { "none is open".to_owned() } else { format!("open: {}", open.join(", ")) };
+    Answer::not_understood(format!("There is no open alert {}; {open}.", ask.argument))
+}
+
+/// An alert's number as people write it: `12` or `#12`.
+fn number(text: &str) -> Option<u64> {
+    text.trim_start_matches('#').parse().ok()
+}

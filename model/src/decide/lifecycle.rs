@@ -1,0 +1,84 @@
+//! The daemon begins and ends.
+
+use crate::{
+    Event, LocalTime, Rules, Seq, State,
+    event::{BlindReason, MessageKind},
+    render::{counted, span},
+};
+
+use super::queue_for_all;
+
+/// What a start records: what was missed, the settings in force, and a greeting.
+pub(super) fn starting(
+    state: &State,
+    now: &LocalTime,
+    version: String,
+    config: Option<String>,
+    rules: &Rules,
+) -> Vec<Event> {
+    let unclean = state.run.is_on;
+    let reason = if unclean { BlindReason::Crashed } else { BlindReason::Stopped };
+    let mut events = stale_messages(state, rules);
+    events.push(Event::Started { version: version.clone(), config, unclean });
+    if let Some(from) = state.sampled_at {
+        // A clock that went back makes a span of nothing, never one below zero.
+        events.push(Event::Blind { from: from.min(now.at), to: now.at, reason });
+    }
+    if *rules != state.rules || state.configured == Seq::ZERO {
+        events.push(Event::Configured { rules: rules.to_json() });
+    }
+
+    let mut greeting = format!("{} is online (systembot {version})", rules.name);
+    if let Some(from) = state.sampled_at {
+        greeting += &format!("; was off {}", span(now.at.since(from)));
+        if unclean {
+            greeting += " without having been shut down";
+        }
+        let baselines = state.windows.values().filter(|w| w.values().len() >= rules.minimum_length).count();
+        greeting += &format!("; {} kept", counted(u64::try_from(baselines).unwrap_or(u64::MAX), "baseline"));
+    } else {
+        greeting += "; this is its first start, the baselines begin now";
+    }
+    greeting += &open_alerts(state);
+    let configured = State { rules: rules.clone(), ..State::default() };
+    queue_for_all(&configured, &mut events, MessageKind::Greeting, &greeting);
+    events
+}
+
+/// What a stop says before it.
+pub(super) fn leaving(state: &State) -> Vec<Event> {
+    let mut events = Vec::new();
+    let text = format!("{} is going offline{}", state.rules.name, open_alerts(state));
+    queue_for_all(state, &mut events, MessageKind::Goodbye, &text);
+    events
+}
+
+fn open_alerts(state: &State) -> String {
+    let open = u64::try_from(state.alerts.len()).unwrap_or(u64::MAX);
+    if open == 0 { String::new() } else { format!("; {} open", counted(open, "alert")) }
+}
+
+/// Greetings and goodbyes that could not be delivered, and what is owed to nobody any more.
+fn stale_messages(state: &State, rules: &Rules) -> Vec<Event> {
+    let (mut overtaken, mut orphaned) = (Vec::new(), Vec::new());
+    for (number, queued) in &state.outbox {
+        if !rules.destinations.contains(&queued.message.to) {
+            orphaned.push(*number);
+            continue;
+        }
+        match queued.message.kind {
+            MessageKind::Greeting | MessageKind::Goodbye => overtaken.push(*number),
+            MessageKind::Alert | MessageKind::Reply | MessageKind::Notice => {}
+        }
+    }
+    let dropped = |messages: Vec<Seq>, reason: &str| {
+        (!messages.is_empty()).then(|| Event::MessageDropped { messages, reason: reason.to_owned() })
+    };
+    [
+        dropped(overtaken, "overtaken by a new start"),
+        dropped(orphaned, "its destination is no longer configured"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

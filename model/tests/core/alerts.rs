@@ -1,0 +1,289 @@
+//! The rules and their state machine: inactive, pending, firing, resolved.
+
+use systembot_model::{Address, Event, Input, Rules};
+
+use crate::sim::{Sim, kinds, texts};
+
+const FULL: &[(&str, f64)] = &[
+    ("disk_used_percent{mount=\"/\"}", 93.4),
+    ("disk_used_bytes{mount=\"/\"}", 20_057_738_445.0),
+    ("disk_total_bytes{mount=\"/\"}", 21_474_836_480.0),
+    ("disk_available_bytes{mount=\"/\"}", 1_417_098_035.0),
+];
+const ROOM: &[(&str, f64)] = &[("disk_used_percent{mount=\"/\"}", 50.0)];
+
+fn told(events: &[Event]) -> Vec<&str> {
+    texts(events)
+}
+
+/// The original spoke only after an hour of accumulated trouble.
+#[test]
+fn the_first_message_comes_at_once_and_repeats_after_the_interval() {
+    let mut sim = Sim::started(Rules::default());
+    let events = sim.tick(FULL);
+    assert_eq!(kinds(&events), ["alert_fired", "message_queued"]);
+    assert_eq!(told(&events), ["disk / is 93.4 % full: 18.68 GiB of 20.00 GiB used, 1.32 GiB free #1"]);
+    for _ in 0..10 {
+        sim.wait(15);
+        assert_eq!(kinds(&sim.tick(FULL)), Vec::<&str>::new());
+    }
+    let events = sim.pass_time(3600 - 150);
+    assert_eq!(
+        told(&events),
+        ["still (1 h): disk / is 93.4 % full: 18.68 GiB of 20.00 GiB used, 1.32 GiB free #1"]
+    );
+    assert_eq!(told(&sim.pass_time(7200)).len(), 2);
+    sim.wait(15);
+    let mut pass = sim.pass(ROOM);
+    pass.elapsed = Some(std::time::Duration::from_secs(15));
+    pass.asleep = sim.now.since(sim.state.sampled_at.unwrap()) - std::time::Duration::from_secs(15);
+    let events = sim.step(Input::Sampled(Box::new(pass)));
+    assert!(told(&events)[0].starts_with("resolved after 3 h: disk / is at 50.0 % #1"), "{events:?}");
+    assert!(sim.state.alerts.is_empty());
+}
+
+#[test]
+fn hysteresis_keeps_an_alert_that_hovers_at_the_limit() {
+    let mut sim = Sim::started(Rules::default());
+    let mut at = |percent| {
+        sim.wait(15);
+        kinds(&sim.tick(&[("disk_used_percent{mount=\"/\"}", percent)])).first().map(ToString::to_string)
+    };
+    assert_eq!(at(90.0), None);
+    assert_eq!(at(90.1).as_deref(), Some("alert_fired"));
+    assert_eq!(at(89.0), None);
+    assert_eq!(at(91.0), None);
+    assert_eq!(at(88.1).as_deref(), Some("alert_resolved"));
+}
+
+#[test]
+fn memory_and_cpu_must_hold_for_half_a_minute() {
+    for id in ["memory_available_percent", "cpu_idle_percent"] {
+        let mut sim = Sim::started(Rules::default());
+        let mut at = |percent| {
+            sim.wait(15);
+            kinds(&sim.tick(&[(id, percent)])).len()
+        };
+        assert_eq!([at(5.0), at(50.0), at(5.0), at(5.0), at(5.0), at(50.0)], [0, 0, 0, 0, 2, 2], "{id}");
+    }
+}
+
+#[test]
+fn ignored_mounts_never_alert() {
+    let mut sim = Sim::started(Rules { ignore_mounts: vec!["/snap".into()], ..Rules::default() });
+    assert_eq!(kinds(&sim.tick(&[("disk_used_percent{mount=\"/snap/core\"}", 100.0)])).len(), 0);
+    assert_eq!(kinds(&sim.tick(&[("disk_used_percent{mount=\"/snapshots\"}", 100.0)])).len(), 2);
+}
+
+#[test]
+fn all_changes_of_one_moment_are_one_message() {
+    let mut sim = Sim::started(Rules::default());
+    let both = [("disk_used_percent{mount=\"/\"}", 95.0), ("disk_used_percent{mount=\"/home\"}", 96.0)];
+    let events = sim.tick(&both);
+    assert_eq!(told(&events), ["disk / is 95.0 % full #1\ndisk /home is 96.0 % full #2"]);
+}
+
+/// The original's temperature alerts ignored the cooldown, and had their texts swapped.
+#[test]
+fn critical_silences_high_and_each_says_its_own() {
+    let mut sim = Sim::started(Rules::default());
+    let mut at = |celsius| {
+        sim.wait(15);
+        let events = sim.tick(&[
+            ("temperature_celsius{sensor=\"cpu\"}", celsius),
+            ("temperature_high_celsius{sensor=\"cpu\"}", 80.0),
+            ("temperature_critical_celsius{sensor=\"cpu\"}", 100.0),
+        ]);
+        told(&events).join("|")
+    };
+    assert_eq!(at(79.9), "");
+    assert_eq!(at(80.0), "sensor cpu is hot: 80.0 °C (176.0 °F), its high point is 80.0 °C (176.0 °F) #1");
+    assert_eq!(at(81.0), "");
+    assert_eq!(
+        at(100.0),
+        "sensor cpu is critically hot: 100.0 °C (212.0 °F), its critical point is 100.0 °C (212.0 °F) #2"
+    );
+    assert_eq!(at(101.0), "");
+    assert_eq!(at(90.0), "resolved after 30 s: sensor cpu is at 90.0 °C (194.0 °F) #2");
+    assert_eq!(at(60.0), "resolved after 1 min 15 s: sensor cpu is at 60.0 °C (140.0 °F) #1");
+}
+
+#[test]
+fn a_sensor_that_jumps_to_critical_tells_only_that() {
+    let mut sim = Sim::started(Rules::default());
+    let hot = [
+        ("temperature_celsius{sensor=\"cpu\"}", 105.0),
+        ("temperature_high_celsius{sensor=\"cpu\"}", 80.0),
+        ("temperature_critical_celsius{sensor=\"cpu\"}", 100.0),
+    ];
+    let events = sim.tick(&hot);
+    assert_eq!(kinds(&events), ["alert_fired", "message_queued"]);
+    assert!(told(&events)[0].contains("critically"));
+}
+
+#[test]
+fn a_trend_alert_says_sigma_mean_and_window() {
+    let mut sim = Sim::started(Rules::default());
+    for i in 0..100 {
+        sim.wait(15);
+        assert_eq!(kinds(&sim.tick(&[("load1", 1.0 + 0.5 * f64::from(i % 2))])), Vec::<&str>::new(), "{i}");
+    }
+    sim.wait(15);
+    let events = sim.tick(&[("load1", 7.9)]);
+    assert_eq!(told(&events), ["load1 is 7.90: 26.5 sigma above its last 100 samples (mean 1.25) #1"]);
+    let Event::AlertFired(fired) = &events[1] else { panic!("{events:?}") };
+    assert_eq!((fired.rule.as_str(), fired.length, fired.mean), ("trend", 100, Some(1.25)));
+    assert!(fired.sigma.unwrap() > 26.0);
+}
+
+#[test]
+fn sensors_with_points_of_their_own_have_no_trend() {
+    for (points, expected) in [(true, 0), (false, 2)] {
+        let mut sim = Sim::started(Rules::default());
+        let mut values = vec![("temperature_celsius{sensor=\"cpu\"}", 40.0)];
+        values.extend(points.then_some(("temperature_high_celsius{sensor=\"cpu\"}", 90.0)));
+        for _ in 0..20 {
+            sim.wait(15);
+            sim.tick(&values);
+        }
+        values[0].1 = 70.0;
+        sim.wait(15);
+        assert_eq!(kinds(&sim.tick(&values)).len(), expected, "points: {points}");
+    }
+}
+
+#[test]
+fn a_trend_is_not_judged_across_a_gap() {
+    let mut sim = Sim::started(Rules::default());
+    for _ in 0..20 {
+        sim.wait(15);
+        sim.tick(&[("load1", 1.0)]);
+    }
+    sim.step(Input::Stopping);
+    sim.wait(3600);
+    sim.start();
+    assert_eq!(kinds(&sim.tick(&[("load1", 9.0)])), Vec::<&str>::new());
+    sim.wait(15);
+    assert_eq!(kinds(&sim.tick(&[("load1", 9.0)])), ["alert_fired", "message_queued"]);
+}
+
+#[test]
+fn a_refire_within_the_interval_is_recorded_not_sent() {
+    let mut sim = Sim::started(Rules::default());
+    assert_eq!(kinds(&sim.tick(FULL)), ["alert_fired", "message_queued"]);
+    sim.wait(15);
+    assert_eq!(kinds(&sim.tick(ROOM)), ["alert_resolved", "message_queued"]);
+    sim.wait(15);
+    assert_eq!(kinds(&sim.tick(FULL)), ["alert_fired"]);
+    assert_eq!(sim.state.alerts.keys().collect::<Vec<_>>(), [&2]);
+    let events = sim.pass_time(3600 - 30);
+    assert!(told(&events)[0].starts_with("still (59 min): disk / is 93.4 % full"), "{events:?}");
+}
+
+#[test]
+fn an_interval_of_zero_records_everything_and_sends_nothing() {
+    let mut sim = Sim::started(Rules { repeat_interval: std::time::Duration::ZERO, ..Rules::default() });
+    assert_eq!(kinds(&sim.tick(FULL)), ["alert_fired"]);
+    assert_eq!(kinds(&sim.pass_time(86_400)), Vec::<&str>::new());
+    sim.wait(15);
+    assert_eq!(sim.effects(1), []);
+}
+
+#[test]
+fn acknowledged_alerts_are_quiet_until_they_resolve() {
+    let mut sim = Sim::started(Rules::default());
+    sim.tick(FULL);
+    let answer = sim.ask("ack 1");
+    assert_eq!(answer, "Acknowledged #1: no repeats until it resolves.");
+    assert_eq!(kinds(&sim.pass_time(86_400)), Vec::<&str>::new());
+    assert_eq!(sim.ask("ack 7"), "There is no open alert 7; open: #1.");
+}
+
+#[test]
+fn a_mute_silences_and_ends_in_one_digest() {
+    let mut sim = Sim::started(Rules::default());
+    let events = sim.step(Input::Heard { from: Address::bridge(), text: "mute disk for 2h".into() });
+    assert_eq!(kinds(&events), ["heard", "muted", "message_queued"]);
+    assert_eq!(kinds(&sim.tick(FULL)), ["alert_fired"]);
+    assert_eq!(kinds(&sim.pass_time(7199)), Vec::<&str>::new());
+    let events = sim.pass_time(1);
+    assert_eq!(kinds(&events), ["unmuted", "alert_repeated", "message_queued"]);
+    assert!(
+        told(&events)[0].starts_with("the mute is over, still wrong:\nstill (2 h): disk / is"),
+        "{events:?}"
+    );
+    assert_eq!(told(&sim.pass_time(3600)).len(), 1, "and repeats as usual after it");
+}
+
+#[test]
+fn nothing_sent_before_a_restart_is_sent_again_after_it() {
+    let mut sim = Sim::started(Rules::default());
+    sim.tick(FULL);
+    sim.deliver();
+    sim.wait(30);
+    sim.start();
+    sim.deliver();
+    for _ in 0..5 {
+        sim.wait(15);
+        assert_eq!(kinds(&sim.tick(FULL)), Vec::<&str>::new());
+    }
+    assert_eq!(sim.state.alerts.keys().collect::<Vec<_>>(), [&1], "the alert keeps its number");
+}
+
+#[test]
+fn a_repeat_waits_for_the_first_tick_after_a_start() {
+    let mut sim = Sim::started(Rules::default());
+    sim.tick(FULL);
+    sim.step(Input::Stopping);
+    sim.wait(7200);
+    sim.start();
+    assert_eq!(systembot_model::due(&sim.state), None);
+    let events = sim.tick(ROOM);
+    assert_eq!(told(&events), ["resolved after 2 h: disk / is at 50.0 % #1"]);
+}
+
+#[test]
+fn what_is_unmounted_resolves_but_what_hangs_does_not() {
+    for (note, expected) in [(None, 1), (Some("mount /"), 0)] {
+        let mut sim = Sim::started(Rules::default());
+        sim.tick(FULL);
+        let mut resolved = 0;
+        for _ in 0..30 {
+            sim.wait(15);
+            let mut pass = sim.pass(&[("load1", 1.0)]);
+            pass.notes.extend(note.map(|subject| systembot_model::sample::Note {
+                subject: subject.into(),
+                text: "hangs".into(),
+            }));
+            let events = sim.step(Input::Sampled(Box::new(pass)));
+            resolved += kinds(&events).iter().filter(|kind| **kind == "alert_resolved").count();
+        }
+        assert_eq!(resolved, expected, "{note:?}");
+    }
+}
+
+/// The original told a dead process every few seconds.
+#[test]
+fn a_missing_service_is_told_once_and_its_return_too() {
+    let mut sim = Sim::started(Rules::default());
+    let mut at = |missing: &[&str]| {
+        sim.wait(15);
+        let mut pass = sim.pass(&[("load1", 1.0)]);
+        pass.missing = missing.iter().map(ToString::to_string).collect();
+        let events = sim.step(Input::Sampled(Box::new(pass)));
+        (kinds(&events).join(" "), told(&events).join("|"))
+    };
+    assert_eq!(at(&[]).0, "");
+    assert_eq!(
+        at(&["test_bot"]),
+        ("service_missing alert_fired message_queued".into(), "service test_bot is not running #1".into())
+    );
+    assert_eq!(at(&["test_bot"]).0, "");
+    assert_eq!(
+        at(&[]),
+        (
+            "service_recovered alert_resolved message_queued".into(),
+            "resolved after 30 s: service test_bot is running again #1".into()
+        )
+    );
+}

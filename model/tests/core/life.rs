@@ -1,0 +1,125 @@
+//! Starts, ends, gaps and clocks.
+
+use std::time::Duration;
+
+use systembot_model::{Event, Input, Rules, State, event::BlindReason, sample::Note};
+
+use crate::sim::{Sim, kinds, texts};
+
+fn blind(events: &[Event]) -> Vec<BlindReason> {
+    events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Blind { reason, .. } => Some(*reason),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_first_start_records_its_settings_and_greets() {
+    let mut sim = Sim::off(Rules::default());
+    let events = sim.start();
+    assert_eq!(kinds(&events), ["started", "configured", "message_queued"]);
+    assert_eq!(
+        texts(&events),
+        ["leela is online (systembot 0.1.0); this is its first start, the baselines begin now"]
+    );
+}
+
+#[test]
+fn a_start_tells_what_was_missed_and_keeps_the_baselines() {
+    let mut sim = Sim::started(Rules::default());
+    for _ in 0..5 {
+        sim.wait(15);
+        sim.tick(&[("load1", 0.5), ("load5", 0.5)]);
+    }
+    let windows = sim.state.windows.clone();
+    sim.deliver();
+    sim.step(Input::Leaving);
+    sim.deliver();
+    sim.step(Input::Stopping);
+    sim.wait(11_520);
+    let events = sim.start();
+    assert_eq!(kinds(&events), ["started", "blind", "message_queued"]);
+    assert_eq!(blind(&events), [BlindReason::Stopped]);
+    assert_eq!(texts(&events), ["leela is online (systembot 0.1.0); was off 3 h 12 min; 2 baselines kept"]);
+    assert_eq!(sim.state.windows, windows);
+}
+
+#[test]
+fn an_end_without_a_word_is_unclean() {
+    let mut sim = Sim::started(Rules::default());
+    sim.tick(&[("load1", 0.5)]);
+    sim.wait(60);
+    let events = sim.start();
+    assert!(matches!(&events[1], Event::Started { unclean: true, .. }), "{events:?}");
+    assert_eq!(blind(&events), [BlindReason::Crashed]);
+    assert!(texts(&events)[0].contains("was off 1 min without having been shut down"), "{events:?}");
+}
+
+/// Ctrl-C was told as a crash by the original, and SIGTERM not at all.
+#[test]
+fn a_goodbye_is_said_once_and_an_undelivered_one_is_dropped() {
+    let mut sim = Sim::started(Rules::default());
+    sim.deliver();
+    let events = sim.step(Input::Leaving);
+    assert_eq!(texts(&events), ["leela is going offline"]);
+    sim.step(Input::Stopping);
+    let events = sim.start();
+    assert_eq!(kinds(&events)[0], "message_dropped");
+    assert_eq!(sim.state.outbox.len(), 1, "only the new greeting waits");
+}
+
+#[test]
+fn three_clocks_tell_sleep_steps_and_stalls_apart() {
+    let check = |wall: i64, elapsed: u64, asleep: u64, expected: &[&str], reasons: &[BlindReason]| {
+        let mut sim = Sim::started(Rules::default());
+        sim.tick(&[("load1", 0.5)]);
+        let from = sim.now;
+        sim.now = systembot_model::Timestamp::from_ms(from.as_ms() + wall * 1000);
+        let mut pass = sim.pass(&[("load1", 0.5)]);
+        pass.elapsed = Some(Duration::from_secs(elapsed));
+        pass.asleep = Duration::from_secs(asleep);
+        let events = sim.step(Input::Sampled(Box::new(pass)));
+        assert_eq!(kinds(&events), expected, "wall {wall} elapsed {elapsed} asleep {asleep}");
+        assert_eq!(blind(&events), reasons);
+        for event in &events {
+            if let Event::Blind { from, to, .. } = event {
+                assert!(from <= to);
+            }
+        }
+    };
+    check(15, 15, 0, &[], &[]);
+    check(16, 15, 0, &[], &[]);
+    check(7200, 15, 7185, &["blind"], &[BlindReason::Suspended]);
+    check(7200, 15, 0, &["clock_stepped", "blind"], &[BlindReason::ClockStepped]);
+    check(-7200, 15, 0, &["clock_stepped"], &[]);
+    check(600, 600, 0, &["blind"], &[BlindReason::Stalled]);
+}
+
+#[test]
+fn what_cannot_be_read_is_noted_once_and_cleared() {
+    let mut sim = Sim::started(Rules::default());
+    let mut events = Vec::new();
+    for notes in [1, 1, 0, 0] {
+        sim.wait(15);
+        let mut pass = sim.pass(&[("load1", 0.5)]);
+        let note = Note { subject: "mount /mnt/nas".into(), text: "does not answer".into() };
+        pass.notes = vec![note; notes];
+        events.extend(sim.step(Input::Sampled(Box::new(pass))));
+    }
+    assert_eq!(kinds(&events), ["noted", "cleared"]);
+}
+
+#[test]
+fn an_order_to_deliver_survives_in_the_state_alone() {
+    let mut sim = Sim::started(Rules::default());
+    sim.ask("load");
+    let folded = sim.records.iter().fold(State::default(), |mut state, record| {
+        state.apply(record);
+        state
+    });
+    assert_eq!(folded, sim.state);
+    assert_eq!(systembot_model::owed(&folded).len(), 1, "the reply; a greeting belongs to its own run");
+}
