@@ -58,7 +58,7 @@ pub fn cells(alert: &Alert, view: &View<'_>) -> Vec<Cell> {
     vec![
         format!("#{}", alert.fired.id).into(),
         human::brief(alert.fired_at, &view.now).into(),
-        human::duration(end.since(alert.fired_at)).into(),
+        human::span(end.since(alert.fired_at)).into(),
         state_cell(alert),
         Cell::styled(alert.fired.severity.word(), severity_style(alert.fired.severity)),
         alert.fired.message.as_str().into(),

@@ -377,7 +377,7 @@ Time                 Series                               Mean        Count
         let (outcome, _) = printed(Format::Table, |view| {
             history(&args(Some("0s"), &[]), &mut Fake::new(&none), view)
         });
-        assert_eq!(outcome, Err("--step `0s` is too short: the least is 1ms".into()));
+        assert_eq!(outcome, Err("--step `0s` is too short: the least is 1s".into()));
     }
 
     #[test]

@@ -169,7 +169,7 @@ fn row_of(line: &str, columns: usize) -> Result<(Timestamp, Vec<Option<f64>>), S
 
 fn show(progress: &mut Option<&mut dyn Write>, sent: u64, all: u64) -> Result<()> {
     let Some(out) = progress else { return Ok(()) };
-    let percent = human::percent(sent, all);
+    let percent = sent.saturating_mul(100) / all.max(1);
     let full = usize::try_from(percent * BAR / 100)?;
     let open = usize::try_from(BAR)?.saturating_sub(full);
     write!(out, "\rimporting [{}{}] {percent:3} %", "#".repeat(full), ".".repeat(open))?;

@@ -99,8 +99,7 @@ mod tests {
             (Length::For("90m"), "90m"),
             (Length::For("1h30m30s"), "5430s"),
             (Length::For("1w"), "7d"),
-            (Length::For("1ms"), "1s"),
-            (Length::Until("18:00"), "8h"),
+                (Length::Until("18:00"), "8h"),
             (Length::Until("tomorrow"), "14h"),
         ] {
             let line = format!("mute disk_used_percent{{mount=\"/a b\"}} for {expected}\n");

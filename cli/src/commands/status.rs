@@ -113,7 +113,7 @@ fn head(status: &Status, data_dir: &Path, view: &mut View<'_>) -> Result<()> {
     }
     for record in status.blind.iter().rev().take(BLIND_MAX) {
         if let Event::Blind { from, to, reason } = &record.event {
-            let (zone, span) = (view.now.time_zone(), human::duration(to.since(*from)));
+            let (zone, span) = (view.now.time_zone(), human::span(to.since(*from)));
             add("blind", format!("{span} from {}: {}", human::minute(*from, zone), reason.word()));
         }
     }
@@ -125,7 +125,7 @@ fn since(status: &Status, view: &View<'_>) -> String {
     let version = &status.version;
     match (status.started_at, status.running) {
         (Some(at), true) => {
-            let (time, span) = (human::minute(at, view.zone()), human::duration(view.at().since(at)));
+            let (time, span) = (human::minute(at, view.zone()), human::span(view.at().since(at)));
             format!("systembot {version}, up since {time} ({span})")
         }
         (Some(at), false) => {

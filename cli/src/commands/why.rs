@@ -74,7 +74,7 @@ fn facts(why: &Why, view: &View<'_>) -> Vec<(&'static str, String)> {
     for earlier in &why.earlier {
         let lasted = earlier.resolved_at.map_or_else(
             || "open still".to_owned(),
-            |end| format!("lasted {}", human::duration(end.since(earlier.fired_at))),
+            |end| format!("lasted {}", human::span(end.since(earlier.fired_at))),
         );
         let value = earlier.fired.value.map(|x| format!(", {}", value(x))).unwrap_or_default();
         facts.push(("earlier", format!("#{} {}{value}, {lasted}", earlier.fired.id, time(earlier.fired_at))));
@@ -98,7 +98,7 @@ fn told(alert: &Alert, view: &View<'_>) -> String {
 }
 
 fn resolved(alert: &Alert, view: &View<'_>) -> String {
-    let lasted = |end: systembot_model::Timestamp| human::duration(end.since(alert.fired_at));
+    let lasted = |end: systembot_model::Timestamp| human::span(end.since(alert.fired_at));
     alert.resolved_at.map_or_else(
         || format!("firing still, for {}", lasted(view.at())),
         |end| format!("{}, after {}", human::second(end, view.zone()), lasted(end)),
@@ -140,7 +140,7 @@ fn around(why: &Why) -> Option<String> {
         spark(&peaks(&values, AROUND), AROUND),
         human::value(series, least),
         human::value(series, most),
-        human::duration(to.since(from))
+        human::span(to.since(from))
     ))
 }
 
@@ -220,8 +220,7 @@ acknowledged  2026-11-22 09:35:00 by console
 resolved      firing still, for 30 min
 settings      2.5 standard deviations, of 2 to 100 samples
 rule version  1
-around it     ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█▁▁▁▁▁▁▁▁▁ 0.50 to 7.50 in 19 min 45
-              s
+around it     ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█▁▁▁▁▁▁▁▁▁ 0.50 to 7.50 in 19 min
 earlier       #3 2026-11-22 09:30:00, 7.50, lasted 1 min 30 s
 ",
         );

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::Value;
 use systembot_model::{
     Event, Record, Rules, Seq, Series,
-    event::{Fired, MessageKind},
+    event::{Fired, MessageKind, Question},
 };
 
 use super::{Fields, human, json};
@@ -42,6 +42,9 @@ pub const KINDS: &[&str] = &[
     "cleared",
     "imported",
     "salvaged",
+    "asked",
+    "answered",
+    "address_fetched",
 ];
 
 /// What programs are told of a record: a row, or one for each message where it is about several.
@@ -160,6 +163,14 @@ pub fn event_fields(event: &Event, alerts: &AlertSeries) -> Fields {
             ("file", format!("{file:016x}").into()),
         ],
         Event::Salvaged { saved, lost } => vec![("saved", (*saved).into()), ("lost", (*lost).into())],
+        Event::Asked { from, question } => {
+            vec![("from", from.text().into()), ("question", question_text(*question).into())]
+        }
+        Event::Answered { questions } => vec![("questions", messages(questions))],
+        Event::AddressFetched { address, problem } => vec![
+            ("address", json::maybe(address.map(|address| address.to_string()))),
+            ("problem", json::maybe(problem.as_deref())),
+        ],
     }
 }
 
@@ -199,11 +210,11 @@ pub fn event_line(event: &Event, alerts: &AlertSeries) -> String {
             format!("{}: {}, {} {}, {}{address}", host.name, host.os, host.kernel, host.architecture, cpus(host.cpus))
         }
         Event::Blind { from, to, reason } => {
-            format!("nothing recorded for {}: {}", human::duration(to.since(*from)), reason.word())
+            format!("nothing recorded for {}: {}", human::span(to.since(*from)), reason.word())
         }
         Event::ClockStepped { by_ms } => {
             let direction = if *by_ms < 0 { "back" } else { "forward" };
-            format!("{} {direction}", human::duration(Duration::from_millis(by_ms.unsigned_abs())))
+            format!("{} {direction}", human::span(Duration::from_millis(by_ms.unsigned_abs())))
         }
         Event::AlertFired(fired) => {
             let silent = if fired.told { "" } else { " (not told)" };
@@ -230,6 +241,10 @@ pub fn event_line(event: &Event, alerts: &AlertSeries) -> String {
             format!("{series}: {samples} samples, {} to {}", from.rfc3339(), to.rfc3339())
         }
         Event::Salvaged { saved, lost } => format!("{saved} records saved, {lost} lost"),
+        Event::Asked { from, question } => format!("{from}: {}", question_text(*question)),
+        Event::Answered { questions } => numbers(questions),
+        Event::AddressFetched { address: Some(address), .. } => address.to_string(),
+        Event::AddressFetched { address: None, problem } => problem.clone().unwrap_or_default(),
     }
 }
 
@@ -237,8 +252,8 @@ fn configured_line(rules: &Rules) -> String {
     format!(
         "{}: a sample each {}, repeats each {}, disk above {} %, memory at {} %, idle below {} %, {} sigma of {}",
         rules.name,
-        human::duration(rules.sample_interval),
-        human::duration(rules.repeat_interval),
+        human::span(rules.sample_interval),
+        human::span(rules.repeat_interval),
         rules.disk_used_percent,
         rules.memory_available_percent,
         rules.cpu_idle_percent,
@@ -249,6 +264,13 @@ fn configured_line(rules: &Rules) -> String {
 
 fn cpus(count: u32) -> String {
     if count == 1 { "1 CPU".to_owned() } else { format!("{count} CPUs") }
+}
+
+fn question_text(question: Question) -> String {
+    match question {
+        Question::PublicAddress => "public address".to_owned(),
+        Question::Processes(count) => format!("top {count} processes"),
+    }
 }
 
 fn first_line(text: &str) -> String {
@@ -395,6 +417,17 @@ mod tests {
                 "load1: 2 samples, 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:01.000Z",
             ),
             (Event::Salvaged { saved: 7, lost: 1 }, r#""saved":7,"lost":1"#, "7 records saved, 1 lost"),
+            (
+                Event::Asked { from: Address::bridge(), question: Question::Processes(3) },
+                r#""from":"bridge","question":"top 3 processes""#,
+                "bridge: top 3 processes",
+            ),
+            (Event::Answered { questions: messages() }, r#""questions":[4,5]"#, "4, 5"),
+            (
+                Event::AddressFetched { address: None, problem: Some("no answer within 5 s".into()) },
+                r#""address":null,"problem":"no answer within 5 s""#,
+                "no answer within 5 s",
+            ),
         ]
     }
 

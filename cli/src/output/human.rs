@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{Zoned, tz::TimeZone};
 use systembot_model::{Series, Timestamp, metric::Unit, number};
+pub use systembot_model::render::{bytes, percent, span};
 
 use crate::time::zoned;
 
@@ -13,10 +14,10 @@ pub fn value(series: &Series, value: f64) -> String {
     let Some(metric) = series.known() else { return decimal(value) };
     match metric.unit {
         Unit::Number => format!("{value:.*}", usize::from(metric.decimals)),
-        Unit::Percent => format!("{value:.1} %"),
+        Unit::Percent => percent(value),
         Unit::Bytes => bytes(value),
         Unit::Celsius => format!("{value:.1} °C"),
-        Unit::Seconds if value >= 0.0 => duration(Duration::from_secs_f64(value.min(1e12))),
+        Unit::Seconds if value >= 60.0 => span(Duration::from_secs(number::round(value))),
         Unit::Seconds => format!("{value:.1} s"),
     }
 }
@@ -31,43 +32,6 @@ pub fn figure(series: &Series, figure: f64) -> String {
         Unit::Celsius => format!("{figure:.2} °C"),
         Unit::Bytes | Unit::Seconds => value(series, figure),
     }
-}
-
-/// Bytes in units of 1024 with two decimals: `512 B`, `1.50 KiB`, `3.21 GiB`.
-#[must_use]
-pub fn bytes(value: f64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut scaled = value;
-    let mut unit = "B";
-    for next in UNITS {
-        // 1023.996 would be printed as 1024.00.
-        if scaled.abs() < 1023.995 {
-            break;
-        }
-        scaled /= 1024.0;
-        unit = next;
-    }
-    if unit == "B" { format!("{scaled:.0} B") } else { format!("{scaled:.2} {unit}") }
-}
-
-/// A span in its two largest units: `0.3 s`, `45 s`, `3 min 12 s`, `3 h 12 min`, `2 d 5 h`.
-#[must_use]
-pub fn duration(span: Duration) -> String {
-    const UNITS: [(u64, &str, u64, &str); 3] =
-        [(86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")];
-    if span < Duration::from_secs(10) && span.subsec_millis() >= 50 {
-        return format!("{:.1} s", span.as_secs_f64());
-    }
-    let seconds = span.as_secs();
-    for (large, large_name, small, small_name) in UNITS {
-        if seconds < large {
-            continue;
-        }
-        let rest = seconds % large / small;
-        let whole = format!("{} {large_name}", seconds / large);
-        return if rest == 0 { whole } else { format!("{whole} {rest} {small_name}") };
-    }
-    format!("{seconds} s")
 }
 
 /// Standard deviations from the mean, signed: `+2.3σ`; `-` where nothing can be said.
@@ -134,15 +98,6 @@ fn decimal(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A share of a whole in percent, 0 to 100.
-#[must_use]
-pub fn percent(part: u64, whole: u64) -> u64 {
-    if whole == 0 {
-        return 100;
-    }
-    number::round(number::float(part) / number::float(whole) * 100.0).min(100)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,23 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn spans_have_two_units() {
-        let check = |ms, expected: &str| assert_eq!(duration(Duration::from_millis(ms)), expected);
-        check(0, "0 s");
-        check(300, "0.3 s");
-        check(45_000, "45 s");
-        check(60_000, "1 min");
-        check(192_000, "3 min 12 s");
-        check(11_520_000, "3 h 12 min");
-        check(190_800_000, "2 d 5 h");
-        check(90_061_000, "1 d 1 h");
-    }
-
-    #[test]
     fn counts_and_sigmas() {
         assert_eq!([sigma(None), sigma(Some(2.34)), sigma(Some(-0.04))], ["-", "+2.3σ", "-0.0σ"]);
         assert_eq!([thousands(0), thousands(999), thousands(1_234_567)], ["0", "999", "1,234,567"]);
         assert_eq!([counted(1, "alert"), counted(1000, "alert")], ["1 alert", "1,000 alerts"]);
-        assert_eq!([percent(0, 0), percent(1, 3), percent(3, 3)], [100, 33, 100]);
     }
 }

@@ -6,17 +6,16 @@ mod event;
 pub mod human;
 pub mod json;
 mod openmetrics;
-mod spark;
 mod table;
 
 pub use chart::{Chart, chart, dots};
 pub use csv::{Csv, quoted};
 pub use event::{AlertSeries, KINDS, event_fields, event_line, event_rows};
 pub use openmetrics::OpenMetrics;
-pub use spark::spark;
 pub use table::{Align, Cell, Column, Paint, Table};
 
 use serde_json::Value;
+pub use systembot_model::render::sparkline as spark;
 
 /// One row for programs: keys and values in the order in which they are printed.
 pub type Fields = Vec<(&'static str, Value)>;
