@@ -83,6 +83,65 @@ pub enum Command {
 With no configuration at all it runs on defaults: it samples every 15 seconds, keeps the log, judges it, and
 shows alerts here. Ctrl-C ends it in good order; nothing that was recorded is ever lost.")]
     Run,
+    /// Asks one question.
+    #[command(flatten)]
+    Question(Question),
+    /// List every record that is no sample
+    #[command(after_long_help = help!("\
+Examples:
+  systembot events --since today
+  systembot events --kind alert_fired,alert_resolved --since 30d
+  systembot events --follow --format json", TIME_HELP))]
+    Events(Events),
+    /// Talk with the bot, line by line
+    #[command(after_help = "\
+A prompt over `ask`; `exit`, `quit` or the end of the input leaves. It reads a pipe too:
+  printf 'load\\nuptime\\n' | systembot chat")]
+    Chat,
+    /// Load history from a CSV file
+    #[command(after_help = "\
+The first column is `timestamp` (RFC 3339, `YYYY-MM-DD HH:MM:SS` in UTC, or Unix seconds or milliseconds),
+ascending; every other column is a series, named by its id; an empty cell is no sample. Nothing is loaded
+over samples that are there. An import that was cut off goes on where it stopped when it is started again.
+
+  timestamp,load1,\"disk_used_percent{mount=\"\"/\"\"}\"
+  2026-11-22 10:00:00,0.31,48.2
+  2026-11-22 10:00:15,0.29,")]
+    Import {
+        /// A CSV file, first column `timestamp`, one column a series
+        #[arg(value_name = "FILE.csv")]
+        file: PathBuf,
+    },
+    /// Run the detector over a CSV file, strictly online
+    #[command(after_help = "\
+Reads `timestamp,value` (`-` is standard input) and prints `timestamp,value,score,alert`: the score lies in
+0 to 1, alert is 0 or 1. No line looks at those after it.")]
+    Detect {
+        /// A CSV file of two columns, timestamp and value
+        #[arg(value_name = "FILE.csv")]
+        file: PathBuf,
+    },
+    /// Check, show or convert a configuration file
+    #[command(subcommand)]
+    Config(Config),
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  systembot completions bash > ~/.local/share/bash-completion/completions/systembot
+  systembot completions fish > ~/.config/fish/completions/systembot.fish")]
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example: systembot man | man -l -")]
+    Man,
+}
+
+/// Commands that are one question to one source.
+#[derive(Debug, Subcommand)]
+pub enum Question {
     /// Ask one thing, as in chat
     #[command(after_help = "\
 Examples:
@@ -96,11 +155,6 @@ Exit code 1 means that the line was not understood.")]
         #[arg(required = true, value_name = "TEXT")]
         text: Vec<String>,
     },
-    /// Talk with the bot, line by line
-    #[command(after_help = "\
-A prompt over `ask`; `exit`, `quit` or the end of the input leaves. It reads a pipe too:
-  printf 'load\\nuptime\\n' | systembot chat")]
-    Chat,
     /// Show one screen about everything
     Status,
     /// List the series in the log
@@ -165,36 +219,6 @@ D is a span: 90s, 5m, 2h, 1d, 1w. T is a moment to come: 18:00, tomorrow, friday
         /// What was muted; everything if left out
         series: Option<String>,
     },
-    /// List every record that is no sample
-    #[command(after_long_help = help!("\
-Examples:
-  systembot events --since today
-  systembot events --kind alert_fired,alert_resolved --since 30d
-  systembot events --follow --format json", TIME_HELP))]
-    Events(Events),
-    /// Run the detector over a CSV file, strictly online
-    #[command(after_help = "\
-Reads `timestamp,value` (`-` is standard input) and prints `timestamp,value,score,alert`: the score lies in
-0 to 1, alert is 0 or 1. No line looks at those after it.")]
-    Detect {
-        /// A CSV file of two columns, timestamp and value
-        #[arg(value_name = "FILE.csv")]
-        file: PathBuf,
-    },
-    /// Load history from a CSV file
-    #[command(after_help = "\
-The first column is `timestamp` (RFC 3339, `YYYY-MM-DD HH:MM:SS` in UTC, or Unix seconds or milliseconds),
-ascending; every other column is a series, named by its id; an empty cell is no sample. Nothing is loaded
-over samples that are there. An import that was cut off goes on where it stopped when it is started again.
-
-  timestamp,load1,\"disk_used_percent{mount=\"\"/\"\"}\"
-  2026-11-22 10:00:00,0.31,48.2
-  2026-11-22 10:00:15,0.29,")]
-    Import {
-        /// A CSV file, first column `timestamp`, one column a series
-        #[arg(value_name = "FILE.csv")]
-        file: PathBuf,
-    },
     /// Print the log as CSV, JSON lines or OpenMetrics text
     #[command(after_long_help = help!("\
 Examples:
@@ -214,22 +238,6 @@ Examples:
     },
     /// Read and check every record, and compute every alert again
     Verify,
-    /// Check, show or convert a configuration file
-    #[command(subcommand)]
-    Config(Config),
-    /// Print a completion script for a shell
-    #[command(after_help = "\
-Examples:
-  systembot completions bash > ~/.local/share/bash-completion/completions/systembot
-  systembot completions fish > ~/.config/fish/completions/systembot.fish")]
-    Completions {
-        /// Which shell
-        #[arg(value_enum)]
-        shell: clap_complete::Shell,
-    },
-    /// Print the manual page
-    #[command(after_help = "Example: systembot man | man -l -")]
-    Man,
 }
 
 /// `history`
@@ -396,10 +404,14 @@ mod tests {
     #[test]
     fn aggregates_come_in_the_order_asked_for() {
         let cli = Cli::try_parse_from(["systembot", "history", "load1", "--agg", "count,mean"]);
-        let Ok(Cli { command: Command::History(history), .. }) = cli else { panic!("{cli:?}") };
+        let Ok(Cli { command: Command::Question(Question::History(history)), .. }) = cli else {
+            panic!("{cli:?}")
+        };
         assert_eq!(history.agg, [Aggregate::Count, Aggregate::Mean]);
         let cli = Cli::try_parse_from(["systembot", "history", "load1"]);
-        let Ok(Cli { command: Command::History(history), .. }) = cli else { panic!("{cli:?}") };
+        let Ok(Cli { command: Command::Question(Question::History(history)), .. }) = cli else {
+            panic!("{cli:?}")
+        };
         assert_eq!(history.agg, [Aggregate::Mean, Aggregate::Min, Aggregate::Max, Aggregate::Count]);
     }
 }

@@ -29,7 +29,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Errors
     /// What the input says; a line that is too long or no UTF-8.
-    pub fn next(&mut self) -> Result<Option<&str>> {
+    pub fn read(&mut self) -> Result<Option<&str>> {
         loop {
             self.text.clear();
             let limit = u64::try_from(LINE_BYTES)? + 1;
@@ -136,7 +136,11 @@ mod tests {
     #[test]
     fn lines_become_cells() {
         let check = |line: &str, expected: Option<&[&str]>| {
-            assert_eq!(cells(line), expected.map(|cells| cells.iter().map(|c| Cow::from(*c)).collect()), "{line}");
+            assert_eq!(
+                cells(line),
+                expected.map(|cells| cells.iter().map(|c| Cow::from(*c)).collect()),
+                "{line}"
+            );
         };
         check("a,b", Some(&["a", "b"]));
         check("", Some(&[""]));
@@ -151,7 +155,8 @@ mod tests {
 
     #[test]
     fn moments_of_every_form() {
-        let check = |text: &str, ms: Option<i64>| assert_eq!(moment(text).map(Timestamp::as_ms), ms, "{text}");
+        let check =
+            |text: &str, ms: Option<i64>| assert_eq!(moment(text).map(Timestamp::as_ms), ms, "{text}");
         check("1970-01-01T00:00:01Z", Some(1000));
         check("1970-01-01T01:00:01.5+01:00", Some(1500));
         check("1970-01-01 00:00:01", Some(1000));
@@ -175,16 +180,16 @@ mod tests {
     fn lines_are_counted_and_their_ends_removed() {
         let mut input = "\u{feff}a\r\n\nb".as_bytes();
         let mut rows = Rows::new(&mut input, "x.csv");
-        assert_eq!(rows.next().unwrap(), Some("a"));
-        assert_eq!(rows.next().unwrap(), Some("b"));
+        assert_eq!(rows.read().unwrap(), Some("a"));
+        assert_eq!(rows.read().unwrap(), Some("b"));
         assert_eq!(rows.place(), "x.csv:3");
-        assert_eq!(rows.next().unwrap(), None);
+        assert_eq!(rows.read().unwrap(), None);
         let mut broken: &[u8] = b"a\n\xff\n";
         let mut rows = Rows::new(&mut broken, "x.csv");
-        assert!(rows.next().is_ok());
-        assert_eq!(rows.next().unwrap_err().to_string(), "x.csv:2: no UTF-8");
+        assert!(rows.read().is_ok());
+        assert_eq!(rows.read().unwrap_err().to_string(), "x.csv:2: no UTF-8");
         let long = "x".repeat(LINE_BYTES + 1);
         let mut input = long.as_bytes();
-        assert!(Rows::new(&mut input, "x.csv").next().is_err());
+        assert!(Rows::new(&mut input, "x.csv").read().is_err());
     }
 }

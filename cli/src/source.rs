@@ -12,14 +12,26 @@ pub trait Source {
     fn ask(&mut self, request: &Request, row: &mut dyn FnMut(Row) -> Result<()>) -> Result<()>;
 }
 
+impl<S: Source + ?Sized> Source for &mut S {
+    fn ask(&mut self, request: &Request, row: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
+        (**self).ask(request, row)
+    }
+}
+
 /// Asks, with a refusal of the whole question as an error.
 ///
 /// # Errors
 /// As [`Source::ask`], and the text of [`Row::Failed`].
-pub fn each(source: &mut dyn Source, request: &Request, row: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
-    source.ask(request, &mut |answer| match answer {
-        Row::Failed(text) => Err(anyhow!(text)),
-        answer => row(answer),
+pub fn each(
+    source: &mut dyn Source,
+    request: &Request,
+    row: &mut dyn FnMut(Row) -> Result<()>,
+) -> Result<()> {
+    source.ask(request, &mut |answer| {
+        if let Row::Failed(text) = answer {
+            return Err(anyhow!(text));
+        }
+        row(answer)
     })
 }
 

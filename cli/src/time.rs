@@ -186,7 +186,8 @@ fn has_year(text: &str) -> bool {
 fn names_month(text: &str) -> bool {
     const MONTHS: [&str; 12] =
         ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    text.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word.get(..3).is_some_and(|m| MONTHS.contains(&m)))
+    text.split(|c: char| !c.is_ascii_alphabetic())
+        .any(|word| word.get(..3).is_some_and(|m| MONTHS.contains(&m)))
 }
 
 /// A day and a time of day in words, either of them left out.
@@ -210,7 +211,8 @@ impl Spoken {
     fn read(lower: &str) -> Option<Self> {
         let joined = lower.replace(',', " ").replace(" am", "am").replace(" pm", "pm");
         let mut spoken = Self::default();
-        let mut words = joined.split_whitespace().filter(|word| !matches!(*word, "at" | "on" | "the")).peekable();
+        let mut words =
+            joined.split_whitespace().filter(|word| !matches!(*word, "at" | "on" | "the")).peekable();
         while let Some(word) = words.next() {
             match (word, words.peek().copied()) {
                 ("last", Some("night")) => {

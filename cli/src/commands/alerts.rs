@@ -23,9 +23,13 @@ pub enum Which {
 ///
 /// # Errors
 /// A time that cannot be read, and those of the source and of the output.
-pub fn alerts(since: Option<&str>, which: Which, source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {
-    let request =
-        Request::Alerts { since: view.moment(since, Timestamp::MIN)?, open: which == Which::Open };
+pub fn alerts(
+    since: Option<&str>,
+    which: Which,
+    source: &mut dyn Source,
+    view: &mut View<'_>,
+) -> Result<Outcome> {
+    let request = Request::Alerts { since: view.moment(since, Timestamp::MIN)?, open: which == Which::Open };
     let mut list = Listing::new(view, &COLUMNS);
     each(source, &request, &mut |row| {
         let Row::Alert(alert) = row else { return Err(unexpected()) };

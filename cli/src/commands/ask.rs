@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_exits_1_and_a_refusal_2() {
-        let unknown = |_: &Request| vec![Row::Answer { text: "did you mean load?".into(), understood: false }];
+        let unknown =
+            |_: &Request| vec![Row::Answer { text: "did you mean load?".into(), understood: false }];
         let (outcome, text) = printed(Format::Table, |view| ask("lod", &mut Fake::new(&unknown), view));
         assert_eq!((outcome, text.as_str()), (Ok(Outcome::Faulty), "did you mean load?\n"));
         let failed = |_: &Request| vec![Row::Failed("the log is damaged".into())];

@@ -11,7 +11,12 @@ use crate::{edges::Io, source::Source};
 ///
 /// # Errors
 /// Those of the source, the input and the output.
-pub fn chat(prompt: Prompt, input: &mut dyn BufRead, open: &mut Opener<'_>, view: &mut View<'_>) -> Result<Outcome> {
+pub fn chat(
+    prompt: Prompt,
+    input: &mut dyn BufRead,
+    open: &mut Opener<'_>,
+    view: &mut View<'_>,
+) -> Result<Outcome> {
     loop {
         if prompt == Prompt::Shown {
             view.out.write_all(b"> ")?;

@@ -28,7 +28,7 @@ pub fn detect(
     if view.format != Format::Json {
         writeln!(view.out, "timestamp,value,score,alert")?;
     }
-    while let Some(line) = lines.next()? {
+    while let Some(line) = lines.read()? {
         let Some(cells) = rows::cells(line) else { bail!("{}: the quotes do not match", lines.place()) };
         let [time, value] = cells.as_slice() else {
             let found = cells.len();
@@ -47,7 +47,9 @@ pub fn detect(
         };
         print(&Row { time, value, judged: detector(at, number) }, view)?;
     }
-    if count == 0 { bail!("{name}: empty, where lines of `timestamp,value` should be") }
+    if count == 0 {
+        bail!("{name}: empty, where lines of `timestamp,value` should be")
+    }
     Ok(Outcome::Done)
 }
 
@@ -66,8 +68,12 @@ fn print(row: &Row<'_>, view: &mut View<'_>) -> Result<()> {
         return Ok(());
     }
     let value = rows::number(row.value);
-    let fields =
-        vec![("timestamp", row.time.into()), ("value", json::optional(value)), ("score", score), ("alert", alert.into())];
+    let fields = vec![
+        ("timestamp", row.time.into()),
+        ("value", json::optional(value)),
+        ("score", score),
+        ("alert", alert.into()),
+    ];
     Ok(json::write_line(view.out, &fields)?)
 }
 

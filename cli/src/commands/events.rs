@@ -10,7 +10,7 @@ use super::{Listing, Opener, Outcome, View};
 use crate::{
     args::Events,
     edges::Wait,
-    output::{Align, AlertSeries, KINDS, event_line, event_rows, human},
+    output::{AlertSeries, Align, KINDS, event_line, event_rows, human},
     source::{Source, each, unexpected},
 };
 
@@ -20,13 +20,18 @@ const PAUSE: Duration = Duration::from_millis(500);
 const FAILURES_MAX: u32 = 20;
 
 /// Waits, or less if the reader of the output goes.
-pub type Waiter<'a> = dyn FnMut(Duration) -> Wait + 'a;
+pub type Waiter<'a> = dyn Fn(Duration) -> Wait + 'a;
 
 /// Lists records, and with `--follow` goes on until the reader of the output goes.
 ///
 /// # Errors
 /// A time or kind that is none, and those of the source and of the output.
-pub fn events(args: &Events, open: &mut Opener<'_>, wait: &mut Waiter<'_>, view: &mut View<'_>) -> Result<Outcome> {
+pub fn events(
+    args: &Events,
+    open: &mut Opener<'_>,
+    wait: &Waiter<'_>,
+    view: &mut View<'_>,
+) -> Result<Outcome> {
     let mut question = Question::new(args, view)?;
     let mut list = Listing::streamed(
         view,
@@ -107,7 +112,10 @@ impl Question {
             list.cells(view.out, cells.map(Into::into).into())?;
         }
         for row in event_rows(record, alerts) {
-            list.fields(view.out, &if view.format == crate::args::Format::Csv { flat(row, record, alerts) } else { row })?;
+            list.fields(
+                view.out,
+                &if view.format == crate::args::Format::Csv { flat(row, record, alerts) } else { row },
+            )?;
         }
         self.after = record.seq;
         Ok(())
@@ -141,6 +149,8 @@ fn flat(row: crate::output::Fields, record: &Record, alerts: &AlertSeries) -> cr
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use systembot_model::Address;
 
     use super::*;
@@ -156,6 +166,7 @@ mod tests {
         Row::Event(Record { seq: Seq::new(seq), at: Timestamp::from_ms(1_795_336_200_000), event })
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is asked")]
     fn rows(request: &Request) -> Vec<Row> {
         match request {
             Request::Alerts { .. } => vec![Row::Alert(alert(12))],
@@ -181,7 +192,7 @@ mod tests {
         let args = Events::default();
         check(
             Format::Table,
-            |view| events(&args, &mut source, &mut never, view),
+            |view| events(&args, &mut source, &never, view),
             "\x20   \
 Seq  Time                 Kind                What
       1  2026-11-22 09:30:00  started             version 0.1.0 on defaults
@@ -190,7 +201,7 @@ Seq  Time                 Kind                What
         );
         check(
             Format::Json,
-            |view| events(&args, &mut source, &mut never, view),
+            |view| events(&args, &mut source, &never, view),
             "\
 {\"seq\":1,\"time\":\"2026-11-22T08:30:00.000Z\",\"kind\":\"started\",\"version\":\"0.1.0\",\"unclean\":false,\"config\":null}
 {\"seq\":7,\"time\":\"2026-11-22T08:30:00.000Z\",\"kind\":\"alert_acknowledged\",\"id\":12,\"series\":\"load1\",\"by\":\"console\"}
@@ -198,7 +209,7 @@ Seq  Time                 Kind                What
         );
         check(
             Format::Csv,
-            |view| events(&args, &mut source, &mut never, view),
+            |view| events(&args, &mut source, &never, view),
             "\
 seq,time,kind,text,fields
 1,2026-11-22T08:30:00.000Z,started,version 0.1.0 on defaults,\"{\"\"config\"\":null,\"\"unclean\"\":false,\"\"version\"\":\"\"0.1.0\"\"}\"
@@ -209,14 +220,13 @@ seq,time,kind,text,fields
 
     #[test]
     fn following_prints_each_record_once_until_the_reader_goes() {
-        let mut waits = 0;
-        let mut wait = |_| {
-            waits += 1;
-            if waits > 3 { Wait::ReaderGone } else { Wait::Over }
+        let waits = Cell::new(0);
+        let wait = |_| {
+            waits.set(waits.get() + 1);
+            if waits.get() > 3 { Wait::ReaderGone } else { Wait::Over }
         };
         let args = Events { follow: true, ..Events::default() };
-        let (outcome, text) =
-            printed(Format::Json, |view| events(&args, &mut source, &mut wait, view));
+        let (outcome, text) = printed(Format::Json, |view| events(&args, &mut source, &wait, view));
         assert_eq!(outcome, Ok(Outcome::Done));
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.lines().last().is_some_and(|line| line.contains("\"stopped\"")), "{text}");
@@ -224,29 +234,35 @@ seq,time,kind,text,fields
 
     #[test]
     fn following_survives_a_restart_of_the_daemon_but_not_its_end() {
-        let (mut opened, mut waits) = (0, 0);
+        let (mut opened, waits) = (0, Cell::new(0));
         let mut open = || {
             opened += 1;
             if opened == 1 || opened == 5 { source() } else { bail!("nobody there") }
         };
-        let mut wait = |_| {
-            waits += 1;
+        let wait = |_| {
+            waits.set(waits.get() + 1);
             Wait::Over
         };
         let args = Events { follow: true, ..Events::default() };
-        let (outcome, text) = printed(Format::Json, |view| events(&args, &mut open, &mut wait, view));
+        let (outcome, text) = printed(Format::Json, |view| events(&args, &mut open, &wait, view));
         assert_eq!(outcome, Err("nobody there".into()));
-        assert_eq!((text.lines().count(), waits), (3, 4 + 21));
+        assert_eq!((text.lines().count(), waits.get()), (3, 4 + 21));
     }
 
     #[test]
     fn kinds_are_checked_and_nothing_exits_1() {
-        let args = |kinds: &[&str]| Events { kinds: kinds.iter().map(|k| (*k).to_owned()).collect(), ..Events::default() };
+        let args = |kinds: &[&str]| Events {
+            kinds: kinds.iter().map(|k| (*k).to_owned()).collect(),
+            ..Events::default()
+        };
         let (outcome, _) =
-            printed(Format::Json, |view| events(&args(&["started", "strted"]), &mut source, &mut never, view));
-        assert!(outcome.is_err_and(|e| e.starts_with("`strted` is no kind of event; there are started, stopped")));
+            printed(Format::Json, |view| events(&args(&["started", "strted"]), &mut source, &never, view));
+        assert!(
+            outcome.is_err_and(|e| e.starts_with("`strted` is no kind of event; there are started, stopped"))
+        );
         let mut nothing = || -> Result<Box<dyn Source>> { Ok(Box::new(Fake::new(&|_| Vec::new()))) };
-        let (outcome, _) = printed(Format::Json, |view| events(&args(&["Started"]), &mut nothing, &mut never, view));
+        let (outcome, _) =
+            printed(Format::Json, |view| events(&args(&["Started"]), &mut nothing, &never, view));
         assert_eq!(outcome, Ok(Outcome::Nothing("no events found".into())));
     }
 }

@@ -78,6 +78,7 @@ fn open_metrics(span: Span, source: &mut dyn Source, view: &mut View<'_>) -> Res
     for series in &all {
         let mut wanted = None;
         each(source, &Request::History(span.of(Pattern::new(series.id()))), &mut |row| {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "all other rows answer other questions")]
             match row {
                 // An id that reads as a glob chooses others too.
                 Row::Names(names) => wanted = names.iter().position(|name| name == series),
@@ -103,6 +104,7 @@ mod tests {
     use super::*;
     use crate::commands::fake::{Fake, check, printed};
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is asked")]
     fn rows(request: &Request) -> Vec<Row> {
         let at = Timestamp::from_ms;
         let disk = Series::labelled("disk_read_bytes_total", "device", "*");
@@ -152,9 +154,8 @@ time,series,value
             Some("{\"time\":\"1970-01-01T00:00:01.500Z\",\"series\":\"load1\",\"value\":0.5}")
         );
         let form = Some(ExportForm::Openmetrics);
-        let (outcome, text) = printed(Format::Table, |view| {
-            export(Export { form, ..ALL }, &mut Fake::new(&rows), view)
-        });
+        let (outcome, text) =
+            printed(Format::Table, |view| export(Export { form, ..ALL }, &mut Fake::new(&rows), view));
         assert_eq!(outcome, Ok(Outcome::Done));
         let samples: Vec<_> = text.lines().filter(|line| !line.starts_with("# ")).collect();
         assert_eq!(

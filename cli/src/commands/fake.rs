@@ -45,11 +45,7 @@ pub(crate) fn printed(
 
 /// Asserts what is printed, with an exit of 0.
 #[track_caller]
-pub(crate) fn check(
-    format: Format,
-    command: impl FnOnce(&mut View<'_>) -> Result<Outcome>,
-    expected: &str,
-) {
+pub(crate) fn check(format: Format, command: impl FnOnce(&mut View<'_>) -> Result<Outcome>, expected: &str) {
     let (outcome, text) = printed(format, command);
     assert_eq!(text, expected);
     assert_eq!(outcome, Ok(Outcome::Done));

@@ -9,7 +9,7 @@ use systembot_storage::query::{self, Request, Row, Step};
 use super::{Outcome, View, patterns};
 use crate::{
     args::{Aggregate, Format, History},
-    output::{Align, Cell, Chart, Table, chart, dots, human, json, quoted},
+    output::{Align, Cell, Chart, Mark, Table, chart, dots, human, json, quoted},
     source::{Source, each, unexpected},
     time,
 };
@@ -47,6 +47,7 @@ pub fn print(
 ) -> Result<bool> {
     let mut rows = Rows::new(view.format, aggregates);
     each(source, &Request::History(query), &mut |row| {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "all other rows answer other questions")]
         match row {
             Row::Names(names) => rows.begin(names, view)?,
             Row::Point { at, series, value } => rows.row(at, series, &[Figure::Value(value)], view)?,
@@ -226,9 +227,10 @@ fn draw(mut query: query::History, source: &mut dyn Source, view: &mut View<'_>)
     // Finer buckets than dots would not be seen; least and greatest values keep every spike.
     let fit = until.since(since) / u32::try_from(dots(view.screen))?;
     query.step.get_or_insert(Step::Every(number::millis(fit).max(1)));
-    let mut drawn: Vec<(Series, Vec<(Timestamp, f64, f64)>)> = Vec::new();
+    let mut drawn: Vec<(Series, Vec<Mark>)> = Vec::new();
     each(source, &Request::History(query), &mut |row| {
-        let (at, index, low, high) = match row {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "all other rows answer other questions")]
+        let (at, index, min, max) = match row {
             Row::Names(names) => {
                 drawn = names.into_iter().map(|series| (series, Vec::new())).collect();
                 return Ok(());
@@ -237,16 +239,16 @@ fn draw(mut query: query::History, source: &mut dyn Source, view: &mut View<'_>)
             Row::Bucket { at, series, min, max, .. } => (at, series, min, max),
             _ => return Err(unexpected()),
         };
-        let (_, points) = drawn.get_mut(usize::try_from(index)?).ok_or_else(unexpected)?;
-        points.push((at.max(since), low, high));
+        let (_, marks) = drawn.get_mut(usize::try_from(index)?).ok_or_else(unexpected)?;
+        marks.push(Mark { at: at.max(since), min, max });
         Ok(())
     })?;
     let mut is_first = true;
-    for (series, points) in drawn.iter().filter(|(_, points)| !points.is_empty()) {
+    for (series, marks) in drawn.iter().filter(|(_, marks)| !marks.is_empty()) {
         if !std::mem::take(&mut is_first) {
             writeln!(view.out)?;
         }
-        let text = chart(&Chart { series, since, until, points }, view.screen, view.now.time_zone());
+        let text = chart(&Chart { series, since, until, marks }, view.screen, view.now.time_zone());
         view.out.write_all(text.as_bytes())?;
     }
     Ok(!is_first)
@@ -272,9 +274,18 @@ mod tests {
     fn rows(request: &Request) -> Vec<Row> {
         let Request::History(query) = request else { panic!("{request:?}") };
         let at = |s: i64| Timestamp::from_ms(1_795_336_200_000 + s * 1000);
-        let names = Row::Names(vec![Series::labelled("disk_used_percent", "mount", "/"), Series::new("load1")]);
+        let names =
+            Row::Names(vec![Series::labelled("disk_used_percent", "mount", "/"), Series::new("load1")]);
         let rows = if query.step.is_some() {
-            vec![Row::Bucket { at: at(0), series: 1, mean: 0.5, min: 0.0, max: 1.25, last: 0.75, count: 1240 }]
+            vec![Row::Bucket {
+                at: at(0),
+                series: 1,
+                mean: 0.5,
+                min: 0.0,
+                max: 1.25,
+                last: 0.75,
+                count: 1240,
+            }]
         } else {
             vec![
                 Row::Point { at: at(0), series: 0, value: 48.25 },
@@ -341,9 +352,9 @@ Time                 Series                               Mean        Count
 2026-11-22 09:30:00  load1                                0.50        1,240
 ",
         );
-        let steps = source.asked.iter().map(|request| match request {
-            Request::History(query) => query.step.clone(),
-            other => panic!("{other:?}"),
+        let steps = source.asked.iter().map(|request| {
+            let Request::History(query) = request else { panic!("{request:?}") };
+            query.step.clone()
         });
         // 2026-11-22 begins in Berlin at 23:00 UTC of the day before.
         let midnight = Timestamp::from_ms(1_795_302_000_000);
@@ -371,12 +382,12 @@ Time                 Series                               Mean        Count
     #[test]
     fn nothing_found_exits_1_and_a_mistake_2() {
         let none = |_: &Request| vec![Row::Names(Vec::new())];
-        let (outcome, text) = printed(Format::Table, |view| history(&args(None, &[]), &mut Fake::new(&none), view));
+        let (outcome, text) =
+            printed(Format::Table, |view| history(&args(None, &[]), &mut Fake::new(&none), view));
         assert!(matches!(outcome, Ok(Outcome::Nothing(line)) if line.contains("load1, disk")));
         assert_eq!(text, "");
-        let (outcome, _) = printed(Format::Table, |view| {
-            history(&args(Some("0s"), &[]), &mut Fake::new(&none), view)
-        });
+        let (outcome, _) =
+            printed(Format::Table, |view| history(&args(Some("0s"), &[]), &mut Fake::new(&none), view));
         assert_eq!(outcome, Err("--step `0s` is too short: the least is 1s".into()));
     }
 

@@ -6,12 +6,12 @@ use anyhow::{Result, anyhow, bail};
 use systembot_model::{Series, Timestamp};
 use systembot_storage::query::{Import, Request, Row};
 
-use super::{Outcome, View};
+use super::{Opener, Outcome, View};
 use crate::{
     args::Format,
     output::{Csv, Fields, human, json},
     rows::{self, Rows},
-    source::{Source, each, unexpected},
+    source::{each, unexpected},
 };
 
 /// Cells that go in one part: some hundred KiB on the control socket.
@@ -39,15 +39,19 @@ pub struct Input<'a> {
 ///
 /// # Errors
 /// A line that cannot be read, with its number; why the whole is refused; those of source and output.
-pub fn import(mut input: Input<'_>, source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {
+pub fn import(mut input: Input<'_>, open: &mut Opener<'_>, view: &mut View<'_>) -> Result<Outcome> {
     let found = survey(&mut input)?;
     input.file.rewind()?;
+    // Not before: a daemon does not keep a connection on which nothing is asked.
+    let mut source = open()?;
     let (mut imported, mut refused) = (0, 0);
     let mut sent = 0;
     let mut send = |part: Import, progress: &mut Option<&mut dyn Write>| -> Result<()> {
         sent += u64::try_from(part.rows.len())?;
-        each(source, &Request::Import(part), &mut |row| {
-            let Row::Imported { imported: all, refused: none, problem } = row else { return Err(unexpected()) };
+        each(source.as_mut(), &Request::Import(part), &mut |row| {
+            let Row::Imported { imported: all, refused: none, problem } = row else {
+                return Err(unexpected());
+            };
             (imported, refused) = (all, none);
             problem.map_or(Ok(()), |problem| Err(anyhow!("{problem}")))
         })?;
@@ -74,6 +78,9 @@ pub fn import(mut input: Input<'_>, source: &mut dyn Source, view: &mut View<'_>
     Ok(Outcome::Done)
 }
 
+/// Sends a part, and shows how far the file is.
+type Send<'a> = dyn FnMut(Import, &mut Option<&mut dyn Write>) -> Result<()> + 'a;
+
 /// What the first reading of a file found.
 struct Survey {
     checksum: u64,
@@ -85,11 +92,11 @@ struct Survey {
 fn survey(input: &mut Input<'_>) -> Result<Survey> {
     let mut checksum = Fnv::default();
     let mut lines = Rows::new(input.file, input.name);
-    let Some(head) = lines.next()? else { bail!("{}: empty", input.name) };
+    let Some(head) = lines.read()? else { bail!("{}: empty", input.name) };
     checksum.add(head);
     let series = head_of(head).map_err(|what| anyhow!("{}: {what}", lines.place()))?;
     let (mut rows, mut last) = (0, None);
-    while let Some(line) = lines.next()? {
+    while let Some(line) = lines.read()? {
         checksum.add(line);
         let (at, _) = row_of(line, series.len()).map_err(|what| anyhow!("{}: {what}", lines.place()))?;
         if last.is_some_and(|last| at <= last) {
@@ -105,19 +112,15 @@ fn survey(input: &mut Input<'_>) -> Result<Survey> {
 }
 
 /// Reads the file again and sends it in parts, the last one marked.
-fn parts(
-    input: &mut Input<'_>,
-    found: &Survey,
-    send: &mut dyn FnMut(Import, &mut Option<&mut dyn Write>) -> Result<()>,
-) -> Result<()> {
+fn parts(input: &mut Input<'_>, found: &Survey, send: &mut Send<'_>) -> Result<()> {
     let most = (PART_CELLS / found.series.len().max(1)).clamp(1, PART_ROWS);
     let mut lines = Rows::new(input.file, input.name);
-    lines.next()?;
+    lines.read()?;
     let mut left = found.rows;
     while left > 0 {
         let mut rows = Vec::with_capacity(most);
         while rows.len() < most
-            && let Some(line) = lines.next()?
+            && let Some(line) = lines.read()?
         {
             rows.push(row_of(line, found.series.len()).map_err(|what| anyhow!("{}: {what}", lines.place()))?);
         }
@@ -198,7 +201,10 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::commands::fake::{Fake, check, printed};
+    use crate::{
+        commands::fake::{Fake, check, printed},
+        source::Source,
+    };
 
     fn taken(request: &Request) -> Vec<Row> {
         let Request::Import(part) = request else { panic!("{request:?}") };
@@ -209,14 +215,21 @@ mod tests {
     fn run(text: &str, source: &mut Fake<'_>, format: Format) -> (Result<Outcome, String>, String) {
         printed(format, |view| {
             let mut file = Cursor::new(text.as_bytes());
-            import(Input { name: "a.csv", file: &mut file, progress: None }, source, view)
+            import(Input { name: "a.csv", file: &mut file, progress: None }, &mut lend(source), view)
         })
+    }
+
+    /// Opens the same source once.
+    fn lend<'s>(source: &'s mut Fake<'_>) -> impl FnMut() -> Result<Box<dyn Source + 's>> + 's {
+        let mut source = Some(source);
+        move || Ok(Box::new(source.take().unwrap()))
     }
 
     #[test]
     fn rows_are_sent_as_they_are() {
         let mut source = Fake::new(&taken);
-        let text = "timestamp,load1,\"disk_used_percent{mount=\"\"/\"\"}\"\n1970-01-01 00:00:01,0.5,\n2,,48.25\r\n";
+        let text =
+            "timestamp,load1,\"disk_used_percent{mount=\"\"/\"\"}\"\n1970-01-01 00:00:01,0.5,\n2,,48.25\r\n";
         let (outcome, printed) = run(text, &mut source, Format::Json);
         assert_eq!((outcome, printed.as_str()), (Ok(Outcome::Done), "{\"imported\":2,\"refused\":0}\n"));
         let [Request::Import(part)] = source.asked.as_slice() else { panic!("{:?}", source.asked) };
@@ -236,16 +249,20 @@ mod tests {
             Format::Table,
             |view| {
                 let mut file = Cursor::new(text.as_bytes());
-                import(Input { name: "a.csv", file: &mut file, progress: Some(&mut shown) }, &mut source, view)
+                import(
+                    Input { name: "a.csv", file: &mut file, progress: Some(&mut shown) },
+                    &mut lend(&mut source),
+                    view,
+                )
             },
             "2,000 samples imported\n",
         );
         let parts: Vec<_> = source
             .asked
             .iter()
-            .map(|request| match request {
-                Request::Import(part) => (part.file, part.rows.len(), part.last),
-                other => panic!("{other:?}"),
+            .map(|request| {
+                let Request::Import(part) = request else { panic!("{request:?}") };
+                (part.file, part.rows.len(), part.last)
             })
             .collect();
         let file = parts.first().unwrap().0;

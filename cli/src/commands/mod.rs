@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod ask;
 pub mod chat;
+pub mod config;
 pub mod detect;
 pub mod events;
 pub mod export;
@@ -47,7 +48,7 @@ pub enum Outcome {
 }
 
 /// Opens a source for one question: who asks again and again must not hold the log from the daemon in between.
-pub type Opener<'a> = dyn FnMut() -> Result<Box<dyn Source>> + 'a;
+pub type Opener<'a> = dyn FnMut() -> Result<Box<dyn Source + 'a>> + 'a;
 
 /// Where and how an answer is printed.
 pub struct View<'a> {

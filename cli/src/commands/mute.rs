@@ -12,12 +12,15 @@ use crate::{
     time::{self, Toward},
 };
 
+/// What is firing.
+const OPEN: Request = Request::Alerts { since: Timestamp::MAX, open: true };
+
 /// Acknowledges an alert, or what is open.
 ///
 /// # Errors
 /// Those of the source and of the output.
 pub fn ack(id: Option<u64>, source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {
-    let request = id.map_or(Request::Alerts { since: Timestamp::MAX, open: true }, |id| Request::Why { id });
+    let request = id.map_or(OPEN, |id| Request::Why { id });
     let mut is_known = false;
     each(source, &request, &mut |row| {
         is_known |= matches!(row, Row::Alert(_) | Row::Why(_));
@@ -44,7 +47,12 @@ pub enum Length<'a> {
 ///
 /// # Errors
 /// A span or moment that cannot be read or is over, and those of the source and of the output.
-pub fn mute(series: &str, length: Length<'_>, source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {
+pub fn mute(
+    series: &str,
+    length: Length<'_>,
+    source: &mut dyn Source,
+    view: &mut View<'_>,
+) -> Result<Outcome> {
     let span = match length {
         Length::For(text) => time::span(text)?,
         Length::Until(text) => time::moment(text, &view.now, Toward::Future)?.since(view.at()),
@@ -52,6 +60,8 @@ pub fn mute(series: &str, length: Length<'_>, source: &mut dyn Source, view: &mu
     if span.is_zero() {
         bail!("nothing to mute: that time is over before it begins");
     }
+    // Without a log nothing could keep the mute; the question fails then.
+    each(source, &OPEN, &mut |_| Ok(()))?;
     ask(&format!("mute {} for {}", series.trim(), compact(span)), source, view)
 }
 
@@ -60,6 +70,7 @@ pub fn mute(series: &str, length: Length<'_>, source: &mut dyn Source, view: &mu
 /// # Errors
 /// Those of the source and of the output.
 pub fn unmute(series: Option<&str>, source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {
+    each(source, &OPEN, &mut |_| Ok(()))?;
     let line = series.map_or_else(|| "unmute".to_owned(), |series| format!("unmute {}", series.trim()));
     ask(&line, source, view)
 }
@@ -67,7 +78,8 @@ pub fn unmute(series: Option<&str>, source: &mut dyn Source, view: &mut View<'_>
 /// A span in one unit, rounded up to whole seconds: `2h`, `90m`, `5430s`.
 fn compact(span: Duration) -> String {
     let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
-    let unit = [(86_400, "d"), (3600, "h"), (60, "m")].into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
+    let unit =
+        [(86_400, "d"), (3600, "h"), (60, "m")].into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
     unit.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
 }
 
@@ -76,9 +88,13 @@ mod tests {
     use super::*;
     use crate::{
         args::Format,
-        commands::{alerts::tests::alert, fake::{Fake, check, printed}},
+        commands::{
+            alerts::tests::alert,
+            fake::{Fake, check, printed},
+        },
     };
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is asked")]
     fn rows(request: &Request) -> Vec<Row> {
         match request {
             Request::Ask { text, .. } => vec![Row::Answer { text: text.clone(), understood: true }],
@@ -99,7 +115,7 @@ mod tests {
             (Length::For("90m"), "90m"),
             (Length::For("1h30m30s"), "5430s"),
             (Length::For("1w"), "7d"),
-                (Length::Until("18:00"), "8h"),
+            (Length::Until("18:00"), "8h"),
             (Length::Until("tomorrow"), "14h"),
         ] {
             let line = format!("mute disk_used_percent{{mount=\"/a b\"}} for {expected}\n");
@@ -111,7 +127,8 @@ mod tests {
     #[test]
     fn what_is_not_there_exits_1_and_a_mistake_2() {
         let mut source = Fake::new(&rows);
-        let outcome = |command: &mut dyn FnMut(&mut View<'_>) -> Result<Outcome>| printed(Format::Table, command).0;
+        let outcome =
+            |command: &mut dyn FnMut(&mut View<'_>) -> Result<Outcome>| printed(Format::Table, command).0;
         assert_eq!(outcome(&mut |view| ack(Some(99), &mut source, view)), Ok(unknown(99)));
         assert_eq!(
             outcome(&mut |view| ack(None, &mut Fake::new(&|_| Vec::new()), view)),

@@ -90,7 +90,11 @@ mod tests {
             assert!(text.contains(part), "{part}");
         }
         for command in Cli::command().get_subcommands() {
-            assert!(text.contains(&format!(".SS systembot {}\n", command.get_name())), "{}", command.get_name());
+            assert!(
+                text.contains(&format!(".SS systembot {}\n", command.get_name())),
+                "{}",
+                command.get_name()
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     args::Format,
-    output::{Align, Cell, Csv, Fields, Table, human, json},
+    output::{AlertSeries, Align, Cell, Csv, Fields, Table, event_fields, human, json},
     source::{Source, one, unexpected},
 };
 
@@ -53,14 +53,8 @@ pub fn status(data_dir: &Path, source: &mut dyn Source, view: &mut View<'_>) -> 
 }
 
 fn fields(status: &Status, data_dir: &Path) -> Fields {
-    let blind = status.blind.iter().filter_map(|record| match &record.event {
-        Event::Blind { from, to, reason } => Some(json::object(vec![
-            ("from", json::time(*from)),
-            ("to", json::time(*to)),
-            ("reason", reason.word().into()),
-        ])),
-        _ => None,
-    });
+    let none = AlertSeries::new();
+    let blind = status.blind.iter().map(|record| json::object(event_fields(&record.event, &none)));
     let services = status.services.iter().map(|(name, missing)| {
         json::object(vec![
             ("service", name.as_str().into()),
@@ -144,7 +138,8 @@ fn values(status: &Status, view: &mut View<'_>) -> Result<()> {
     );
     let mut group = "";
     for metric in SHOWN {
-        let of: Vec<_> = status.latest.iter().filter(|(trend, _, _)| trend.series.metric() == *metric).collect();
+        let of: Vec<_> =
+            status.latest.iter().filter(|(trend, _, _)| trend.series.metric() == *metric).collect();
         for (trend, at, values) in of.iter().take(SERIES_MAX) {
             let word = trend.series.known().map_or("", |metric| metric.word);
             let is_first = std::mem::replace(&mut group, word) != word;
@@ -216,7 +211,11 @@ fn open_alerts(status: &Status, view: &mut View<'_>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use systembot_model::{Record, Seq, event::BlindReason, metric::{METRICS, Metric}};
+    use systembot_model::{
+        Record, Seq,
+        event::BlindReason,
+        metric::{METRICS, Metric},
+    };
 
     use super::*;
     use crate::commands::{
@@ -234,7 +233,11 @@ mod tests {
         latest.extend((0..6).map(|i| {
             trend(Series::labelled("disk_used_percent", "mount", &format!("/data/{i}")), 40.0, Some(-0.25))
         }));
-        latest.push(trend(Series::labelled("network_sent_bytes_total", "interface", "eth0"), 5_000_000.0, None));
+        latest.push(trend(
+            Series::labelled("network_sent_bytes_total", "interface", "eth0"),
+            5_000_000.0,
+            None,
+        ));
         let blind = |from, to, reason| Record {
             seq: Seq::new(1),
             at,

@@ -3,11 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use systembot_model::{
-    Series,
-    metric::Kind,
-    window::Trend,
-};
+use systembot_model::{Series, metric::Kind, window::Trend};
 use systembot_storage::query::{Request, Row};
 
 use super::{Listing, Outcome, View, patterns};
@@ -77,7 +73,11 @@ fn fields(trend: &Trend) -> Fields {
 #[must_use]
 pub fn sigma_cell(sigma: Option<f64>) -> Cell {
     let text = human::sigma(sigma);
-    if sigma.is_some_and(|sigma| sigma.abs() >= UNUSUAL) { Cell::styled(text, Cell::YELLOW) } else { text.into() }
+    if sigma.is_some_and(|sigma| sigma.abs() >= UNUSUAL) {
+        Cell::styled(text, Cell::YELLOW)
+    } else {
+        text.into()
+    }
 }
 
 /// A sparkline of every live series, from the same windows.

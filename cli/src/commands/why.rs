@@ -68,7 +68,8 @@ fn facts(why: &Why, view: &View<'_>) -> Vec<(&'static str, String)> {
     add("told", Some(told(alert, view)));
     add("acknowledged", alert.acknowledged.as_ref().map(|(at, by)| format!("{} by {by}", time(*at))));
     add("resolved", Some(resolved(alert, view)));
-    add("settings", why.rules.as_deref().map(|rules| settings(&fired.rule, &Rules::from_json(rules))));
+    let rules = why.rules.as_deref().map(Rules::from_json);
+    add("settings", rules.and_then(|rules| settings(&fired.rule, &rules)));
     add("rule version", Some(fired.rule_version.to_string()));
     add("around it", around(why));
     for earlier in &why.earlier {
@@ -105,28 +106,21 @@ fn resolved(alert: &Alert, view: &View<'_>) -> String {
     )
 }
 
-/// The settings that a rule went by. Rules that this version does not know show those of all.
-fn settings(rule: &str, rules: &Rules) -> String {
-    let disk = format!("disk_used_percent above {}", rules.disk_used_percent);
-    let memory = format!("memory_available_percent at or below {}", rules.memory_available_percent);
-    let idle = format!("cpu_idle_percent below {}", rules.cpu_idle_percent);
-    let trend = format!(
-        "{} standard deviations, of {} to {} samples",
-        rules.standard_deviations, rules.minimum_length, rules.maximum_length
-    );
-    if rule.contains("disk") {
-        return disk;
+/// The settings that a rule goes by; none for those whose limit is the driver's, all for rules of a later version.
+fn settings(rule: &str, rules: &Rules) -> Option<String> {
+    let disk = || format!("disk_used_percent above {}", rules.disk_used_percent);
+    let memory = || format!("memory_available_percent at or below {}", rules.memory_available_percent);
+    let idle = || format!("cpu_idle_percent below {}", rules.cpu_idle_percent);
+    let (least, most) = (rules.minimum_length, rules.maximum_length);
+    let trend = || format!("{} standard deviations, of {least} to {most} samples", rules.standard_deviations);
+    match rule {
+        "disk_full" => Some(disk()),
+        "memory_low" => Some(memory()),
+        "cpu_busy" => Some(idle()),
+        "trend" => Some(trend()),
+        "sensor_high" | "sensor_critical" | "service_missing" => None,
+        _ => Some([disk(), memory(), idle(), trend()].join("; ")),
     }
-    if rule.contains("memory") {
-        return memory;
-    }
-    if rule.contains("cpu") {
-        return idle;
-    }
-    if rule.contains("trend") {
-        return trend;
-    }
-    [disk, memory, idle, trend].join("; ")
 }
 
 fn around(why: &Why) -> Option<String> {

@@ -14,8 +14,19 @@ pub struct Chart<'a> {
     pub since: Timestamp,
     /// The moment after the last.
     pub until: Timestamp,
-    /// Moment, least and greatest value there (the same for a single sample), ascending in time.
-    pub points: &'a [(Timestamp, f64, f64)],
+    /// What is drawn, ascending in time.
+    pub marks: &'a [Mark],
+}
+
+/// The values of one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mark {
+    /// When.
+    pub at: Timestamp,
+    /// Least value.
+    pub min: f64,
+    /// Greatest value; the least one for a single sample.
+    pub max: f64,
 }
 
 /// Lines of dots, four to a character.
@@ -34,9 +45,10 @@ pub fn dots(screen: Screen) -> usize {
 /// Draws one series; of no points only its name and the axes.
 #[must_use]
 pub fn chart(chart: &Chart<'_>, screen: Screen, zone: &TimeZone) -> String {
-    let min = chart.points.iter().map(|(_, min, _)| *min).fold(f64::INFINITY, f64::min);
-    let max = chart.points.iter().map(|(_, _, max)| *max).fold(f64::NEG_INFINITY, f64::max);
-    let label = |value: f64| if value.is_finite() { human::value(chart.series, value) } else { String::new() };
+    let min = chart.marks.iter().map(|mark| mark.min).fold(f64::INFINITY, f64::min);
+    let max = chart.marks.iter().map(|mark| mark.max).fold(f64::NEG_INFINITY, f64::max);
+    let label =
+        |value: f64| if value.is_finite() { human::value(chart.series, value) } else { String::new() };
     let (top, bottom) = (label(max), label(min));
     let margin = top.chars().count().max(bottom.chars().count());
     let columns = screen.width.saturating_sub(margin + 3).max(COLUMNS_MIN);
@@ -53,29 +65,32 @@ pub fn chart(chart: &Chart<'_>, screen: Screen, zone: &TimeZone) -> String {
         text.push_str(format!("{label:>margin$} {tick}{line}").trim_end_matches(['⠀', ' ']));
         text.push('\n');
     }
-    let format = if chart.until.since(chart.since).as_secs() > 36 * 3600 { "%m-%d %H:%M" } else { "%H:%M:%S" };
+    let format =
+        if chart.until.since(chart.since).as_secs() > 36 * 3600 { "%m-%d %H:%M" } else { "%H:%M:%S" };
     let from = human::format_local(chart.since, zone, format);
     let to = human::format_local(chart.until, zone, format);
     let between = columns.saturating_sub(from.chars().count());
-    text.push_str(&format!("{:margin$} └{}\n{:margin$}  {from}{to:>between$}\n", "", "─".repeat(columns), ""));
+    text.push_str(&format!(
+        "{:margin$} └{}\n{:margin$}  {from}{to:>between$}\n",
+        "",
+        "─".repeat(columns),
+        ""
+    ));
     text
 }
 
 /// Sets the dots of all points and joins those that follow each other without a gap.
 fn plot(chart: &Chart<'_>, (min, max): (f64, f64), canvas: &mut Canvas) {
-    let length = number::float(number::round(chart.until.since(chart.since).as_secs_f64() * 1000.0)).max(1.0);
+    let length = chart.until.since(chart.since).as_secs_f64().max(0.001);
     let (across, up) = (canvas.across().saturating_sub(1), canvas.up().saturating_sub(1));
-    let x = |at: Timestamp| {
-        let share = chart_ms(at.since(chart.since)) / length;
-        place(share, across)
-    };
+    let x = |at: Timestamp| place(at.since(chart.since).as_secs_f64() / length, across);
     let range = max / 2.0 - min / 2.0;
     // What does not change runs through the middle.
     let y = |value: f64| if range > 0.0 { place((value / 2.0 - min / 2.0) / range, up) } else { up / 2 };
-    let usual = usual_distance(chart.points);
+    let usual = usual_distance(chart.marks);
     let mut before: Option<(Timestamp, usize, usize)> = None;
-    for (at, low, high) in chart.points {
-        let (column, low, high) = (x(*at), y(*low), y(*high));
+    for Mark { at, min, max } in chart.marks {
+        let (column, low, high) = (x(*at), y(*min), y(*max));
         canvas.bar(column, low, high);
         let middle = usize::midpoint(low, high);
         if let Some((last, from, level)) = before
@@ -87,22 +102,15 @@ fn plot(chart: &Chart<'_>, (min, max): (f64, f64), canvas: &mut Canvas) {
     }
 }
 
-fn chart_ms(span: std::time::Duration) -> f64 {
-    span.as_secs_f64() * 1000.0
-}
-
 /// The dot at a share of a range.
 fn place(share: f64, last: usize) -> usize {
     usize::try_from(number::round(share.clamp(0.0, 1.0) * number::count(last))).unwrap_or(last).min(last)
 }
 
 /// Median distance of neighbours in milliseconds, at least 1.
-fn usual_distance(points: &[(Timestamp, f64, f64)]) -> i64 {
-    let mut distances: Vec<i64> = points
-        .iter()
-        .zip(points.iter().skip(1))
-        .map(|((a, _, _), (b, _, _))| b.as_ms().saturating_sub(a.as_ms()))
-        .collect();
+fn usual_distance(marks: &[Mark]) -> i64 {
+    let distance = |(a, b): (&Mark, &Mark)| b.at.as_ms().saturating_sub(a.at.as_ms());
+    let mut distances: Vec<i64> = marks.iter().zip(marks.iter().skip(1)).map(distance).collect();
     distances.sort_unstable();
     distances.get(distances.len() / 2).copied().unwrap_or(1).max(1)
 }
@@ -169,14 +177,16 @@ mod tests {
     use crate::output::Paint;
 
     fn draw(points: &[(i64, f64, f64)]) -> Vec<String> {
-        let points: Vec<_> =
-            points.iter().map(|(s, min, max)| (Timestamp::from_ms(s * 1000), *min, *max)).collect();
+        let points: Vec<_> = points
+            .iter()
+            .map(|(s, min, max)| Mark { at: Timestamp::from_ms(s * 1000), min: *min, max: *max })
+            .collect();
         let series = Series::new("load1");
         let view = Chart {
             series: &series,
             since: Timestamp::from_ms(0),
             until: Timestamp::from_ms(100_000),
-            points: &points,
+            marks: &points,
         };
         let screen = Screen { width: 30, paint: Paint::Plain };
         chart(&view, screen, &TimeZone::UTC).lines().map(str::to_owned).collect()
@@ -219,13 +229,18 @@ mod tests {
             let lines = draw(points);
             assert_eq!(lines.len(), 1 + ROWS + 2, "{points:?}");
             let is_wide = |line: &&String| line.chars().count() > 30 && !line.contains('E');
-            assert!(!points.iter().all(|p| p.1.abs() < 1e9) || !lines.iter().any(|l| is_wide(&l)), "{lines:?}");
+            assert!(
+                !points.iter().all(|p| p.1.abs() < 1e9) || !lines.iter().any(|l| is_wide(&l)),
+                "{lines:?}"
+            );
         }
     }
 
     #[test]
     fn a_gap_is_left_open() {
-        let dots = |lines: &[String]| lines.iter().flat_map(|l| l.chars()).filter(|c| ('⠁'..='⣿').contains(c)).count();
+        let dots = |lines: &[String]| {
+            lines.iter().flat_map(|l| l.chars()).filter(|c| ('⠁'..='⣿').contains(c)).count()
+        };
         let whole = draw(&[(0, 1.0, 1.0), (10, 1.0, 1.0), (20, 1.0, 1.0), (50, 1.0, 1.0), (60, 1.0, 1.0)]);
         let broken = draw(&[(0, 1.0, 1.0), (10, 1.0, 1.0), (20, 1.0, 1.0), (61, 1.0, 1.0), (70, 1.0, 1.0)]);
         assert!(dots(&broken) + 5 < dots(&whole), "{broken:?} {whole:?}");

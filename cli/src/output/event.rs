@@ -58,25 +58,21 @@ pub fn event_rows(record: &Record, alerts: &AlertSeries) -> Vec<Fields> {
         ]
     };
     let with = |fields: Fields| head().into_iter().chain(fields).collect::<Fields>();
-    let each = |messages: &[Seq], more: Fields| {
-        let row = |message: &Seq| {
-            with(std::iter::once(("message", message.get().into())).chain(more.clone()).collect())
-        };
-        messages.iter().map(row).collect::<Vec<_>>()
-    };
-    match &record.event {
-        Event::MessageAttempted { messages }
-        | Event::MessageReturned { messages }
-        | Event::MessageDelivered { messages } => each(messages, Vec::new()),
-        Event::MessageDropped { messages, reason } => each(messages, vec![("reason", reason.as_str().into())]),
-        Event::MessageQueued(message) => vec![with(vec![
-            ("message", record.seq.get().into()),
-            ("to", message.to.text().into()),
-            ("about", message_kind(message.kind).into()),
-            ("text", message.text.as_str().into()),
-        ])],
-        event => vec![with(event_fields(event, alerts))],
+    let fields = event_fields(&record.event, alerts);
+    if let Event::MessageQueued(_) = &record.event {
+        return vec![with(std::iter::once(("message", record.seq.get().into())).chain(fields).collect())];
     }
+    let (Event::MessageAttempted { messages }
+    | Event::MessageReturned { messages }
+    | Event::MessageDelivered { messages }
+    | Event::MessageDropped { messages, .. }) = &record.event
+    else {
+        return vec![with(fields)];
+    };
+    let rest: Fields = fields.into_iter().filter(|(key, _)| *key != "messages").collect();
+    let row =
+        |message: &Seq| with([("message", message.get().into())].into_iter().chain(rest.clone()).collect());
+    messages.iter().map(row).collect()
 }
 
 /// The keys of an event beside those that every record has; none for samples, which are no events.
@@ -199,7 +195,8 @@ pub fn event_line(event: &Event, alerts: &AlertSeries) -> String {
         |messages: &[Seq]| messages.iter().map(|seq| seq.get().to_string()).collect::<Vec<_>>().join(", ");
     match event {
         Event::Started { version, config, unclean } => {
-            let config = config.as_deref().map_or_else(|| "on defaults".to_owned(), |file| format!("with {file}"));
+            let config =
+                config.as_deref().map_or_else(|| "on defaults".to_owned(), |file| format!("with {file}"));
             let after = if *unclean { ", after an end without a word" } else { "" };
             format!("version {version} {config}{after}")
         }
@@ -207,7 +204,14 @@ pub fn event_line(event: &Event, alerts: &AlertSeries) -> String {
         Event::Configured { rules } => configured_line(&Rules::from_json(rules)),
         Event::Described(host) => {
             let address = host.ipv4.map(|address| format!(", {address}")).unwrap_or_default();
-            format!("{}: {}, {} {}, {}{address}", host.name, host.os, host.kernel, host.architecture, cpus(host.cpus))
+            format!(
+                "{}: {}, {} {}, {}{address}",
+                host.name,
+                host.os,
+                host.kernel,
+                host.architecture,
+                cpus(host.cpus)
+            )
         }
         Event::Blind { from, to, reason } => {
             format!("nothing recorded for {}: {}", human::span(to.since(*from)), reason.word())
@@ -291,12 +295,7 @@ const fn message_kind(kind: MessageKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use systembot_model::{
-        Address, Message, Timestamp,
-        event::BlindReason,
-        host::Host,
-        rules::Severity,
-    };
+    use systembot_model::{Address, Message, Timestamp, event::BlindReason, host::Host, rules::Severity};
 
     use super::*;
 
@@ -337,7 +336,12 @@ mod tests {
                 ": a sample each 15 s, repeats each 1 h, disk above 90 %, memory at 15 %, idle below 15 %, 2 sigma of 100",
             ),
             (
-                Event::Described(Host { name: "leela".into(), os: "Debian".into(), cpus: 2, ..Host::default() }),
+                Event::Described(Host {
+                    name: "leela".into(),
+                    os: "Debian".into(),
+                    cpus: 2,
+                    ..Host::default()
+                }),
                 r#""name":"leela","os":"Debian","kernel":"","build":"","architecture":"","cpus":2,"interface":null,"ipv4":null,"ipv6":null"#,
                 "leela: Debian,  , 2 CPUs",
             ),
@@ -372,14 +376,22 @@ mod tests {
                 r#""scope":"load","until":"1970-01-01T00:00:00.000Z","by":"console""#,
                 "load until 1970-01-01T00:00:00.000Z by console",
             ),
-            (Event::Unmuted { scope: "load".into(), by: None }, r#""scope":"load","by":null"#, "load, its time was up"),
+            (
+                Event::Unmuted { scope: "load".into(), by: None },
+                r#""scope":"load","by":null"#,
+                "load, its time was up",
+            ),
             (
                 Event::Heard { from: Address::bridge(), text: "help".into() },
                 r#""from":"bridge","text":"help""#,
                 "bridge: help",
             ),
             (
-                Event::MessageQueued(Message { to: Address::bridge(), kind: MessageKind::Reply, text: "a\nb".into() }),
+                Event::MessageQueued(Message {
+                    to: Address::bridge(),
+                    kind: MessageKind::Reply,
+                    text: "a\nb".into(),
+                }),
                 r#""message":9,"to":"bridge","about":"reply","text":"a\nb""#,
                 "to bridge: a …",
             ),
@@ -444,7 +456,9 @@ mod tests {
             let comma = if fields.is_empty() { "" } else { "," };
             assert_eq!(
                 String::from_utf8(out).unwrap(),
-                format!("{{\"seq\":9,\"time\":\"1970-01-01T00:00:00.000Z\",\"kind\":\"{kind}\"{comma}{fields}}}\n")
+                format!(
+                    "{{\"seq\":9,\"time\":\"1970-01-01T00:00:00.000Z\",\"kind\":\"{kind}\"{comma}{fields}}}\n"
+                )
             );
         }
     }
@@ -452,8 +466,10 @@ mod tests {
     #[test]
     fn a_record_about_several_messages_is_a_row_for_each() {
         let event = Event::MessageDelivered { messages: vec![Seq::new(4), Seq::new(5)] };
-        let rows = event_rows(&Record { seq: Seq::new(9), at: Timestamp::from_ms(0), event }, &AlertSeries::new());
-        let numbers: Vec<_> = rows.iter().filter_map(|row| row.last()).map(|(_, number)| number.clone()).collect();
+        let rows =
+            event_rows(&Record { seq: Seq::new(9), at: Timestamp::from_ms(0), event }, &AlertSeries::new());
+        let numbers: Vec<_> =
+            rows.iter().filter_map(|row| row.last()).map(|(_, number)| number.clone()).collect();
         assert_eq!(numbers, [Value::from(4), Value::from(5)]);
     }
 

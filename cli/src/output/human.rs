@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jiff::{Zoned, tz::TimeZone};
-use systembot_model::{Series, Timestamp, metric::Unit, number};
 pub use systembot_model::render::{bytes, percent, span};
+use systembot_model::{Series, Timestamp, metric::Unit, number};
 
 use crate::time::zoned;
 

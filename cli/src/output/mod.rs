@@ -8,7 +8,7 @@ pub mod json;
 mod openmetrics;
 mod table;
 
-pub use chart::{Chart, chart, dots};
+pub use chart::{Chart, Mark, chart, dots};
 pub use csv::{Csv, quoted};
 pub use event::{AlertSeries, KINDS, event_fields, event_line, event_rows};
 pub use openmetrics::OpenMetrics;

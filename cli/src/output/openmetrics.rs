@@ -62,7 +62,8 @@ impl OpenMetrics {
 /// The family that a series belongs to: its metric's name in the characters that names may have, a counter's
 /// without `_total`, which its samples carry.
 fn family(series: &Series) -> String {
-    let name: String = series.metric().chars().map(|c| if matches!(c, '.' | '-') { '_' } else { c }).collect();
+    let name: String =
+        series.metric().chars().map(|c| if matches!(c, '.' | '-') { '_' } else { c }).collect();
     match name.strip_suffix("_total") {
         Some(stem) if is_counter(series.known()) => stem.to_owned(),
         Some(_) | None => name,
@@ -94,7 +95,10 @@ mod tests {
         let mut out = Vec::new();
         let mut text = OpenMetrics::default();
         for (series, values) in [
-            (Series::labelled("disk_read_bytes_total", "device", "sda"), vec![(1_500, 512.0), (2_000, 1024.0)]),
+            (
+                Series::labelled("disk_read_bytes_total", "device", "sda"),
+                vec![(1_500, 512.0), (2_000, 1024.0)],
+            ),
             (Series::labelled("disk_read_bytes_total", "device", "s\"b"), vec![(-500, 0.5)]),
             (Series::new("load1"), vec![(0, 0.25)]),
             (Series::new("processes_total"), vec![(0, 231.0)]),

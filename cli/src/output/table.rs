@@ -159,7 +159,9 @@ impl Table {
         let height = folded.iter().map(Vec::len).max().unwrap_or(0);
         for at in 0..height {
             let mut line = String::new();
-            for (((lines, cell), column), room) in folded.iter().zip(cells).zip(&self.columns).zip(&self.widths) {
+            for (((lines, cell), column), room) in
+                folded.iter().zip(cells).zip(&self.columns).zip(&self.widths)
+            {
                 let text = lines.get(at).map_or("", String::as_str);
                 let blanks = " ".repeat(room.saturating_sub(width(text)));
                 let painted = self.screen.paint.text(cell.style, text);
@@ -241,7 +243,8 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_cells() {
-        let mut table = Table::new(screen(80), &[("Name", Align::Fold), ("Value", Align::Right), ("", Align::Left)]);
+        let mut table =
+            Table::new(screen(80), &[("Name", Align::Fold), ("Value", Align::Right), ("", Align::Left)]);
         table.push(vec!["load1".into(), "0.5".into(), "▁█".into()]);
         table.push(vec!["processes_total".into(), "".into(), "x".into()]);
         table.push(vec!["a".into(), "123456".into(), "".into()]);
@@ -253,7 +256,8 @@ mod tests {
 
     #[test]
     fn what_is_too_wide_is_folded_and_nothing_is_lost() {
-        let mut table = Table::new(screen(30), &[("Id", Align::Right), ("Message", Align::Fold), ("At", Align::Left)]);
+        let mut table =
+            Table::new(screen(30), &[("Id", Align::Right), ("Message", Align::Fold), ("At", Align::Left)]);
         table.push(vec!["7".into(), "disk / is 93 % full, 1.2 GiB free".into(), "12:00".into()]);
         table.push(vec!["8".into(), "averyveryveryverylongword".into(), "12:01".into()]);
         let text = text(&mut table);
