@@ -6,14 +6,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// What SERIES, T and D may be; shown below the help of the commands that take them.
 const SERIES_HELP: &str = "\
-SERIES is an exact id (load1, 'disk_used_percent{mount=\"/\"}'), a metric's name, a glob ('disk_*'),
-or a word: load, cpu, memory, disk, traffic, temperature, pressure, processes.";
+SERIES is an exact id (load1, 'disk_used_percent{mount=\"/\"}'), a metric's name, a glob ('disk_*'), or a word: \
+load, cpu, memory, disk, traffic, temperature, pressure, processes.";
 
 const TIME_HELP: &str = "\
-T is a moment: RFC 3339 (2026-11-22T11:30:00Z), a local date and time ('2026-11-22 11:30'), a span back
-(90s, 2h, 7d, 1h30m), or words: now, today, yesterday 14:00, 3am, noon, midnight, monday, friday 9am,
-last night (20:00 of the day before), 20 nov, @1795346634. A day or a time alone is the latest one that
-has passed. D is a span: 90s, 5m, 2h, 1d, 1w; a day in it is 24 hours.";
+T is a moment: RFC 3339 (2026-11-22T11:30:00Z), a local date and time ('2026-11-22 11:30'), a span back (90s, 2h, \
+7d, 1h30m), or words: now, today, yesterday 14:00, 3am, noon, midnight, monday, friday 9am, last night (20:00 of \
+the day before), 20 nov, @1795346634. A day or a time alone is the latest one that has passed. D is a span: 90s, \
+5m, 2h, 1d, 1w; a day in it is 24 hours.";
 
 /// Joins the texts of a command's long help.
 macro_rules! help {
@@ -26,6 +26,7 @@ macro_rules! help {
 #[derive(Debug, Parser)]
 #[command(
     name = "systembot",
+    bin_name = "systembot",
     version,
     max_term_width = 110,
     arg_required_else_help = true,
@@ -49,17 +50,19 @@ pub struct Cli {
     pub command: Command,
 }
 
+const GLOBAL: &str = "Options of every command";
+
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
     /// Configuration file: systembot.toml, or a system_bot.conf as it is
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     pub config: Option<PathBuf>,
     /// Directory that holds the log
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     pub data_dir: Option<PathBuf>,
-    /// Form of the output; json is one object a line
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    /// Form of the output: table, json (one object a line) or csv
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = GLOBAL, hide_possible_values = true)]
     pub format: Format,
 }
 
@@ -80,7 +83,7 @@ pub enum Format {
 pub enum Command {
     /// Watch this machine: the daemon, in the foreground
     #[command(after_help = "\
-With no configuration at all it runs on defaults: it samples every 15 seconds, keeps the log, judges it, and
+With no configuration at all it runs on defaults: it samples every 15 seconds, keeps the log, judges it, and \
 shows alerts here. Ctrl-C ends it in good order; nothing that was recorded is ever lost.")]
     Run,
     /// Asks one question.
@@ -95,15 +98,19 @@ Examples:
     Events(Events),
     /// Talk with the bot, line by line
     #[command(after_help = "\
-A prompt over `ask`; `exit`, `quit` or the end of the input leaves. It reads a pipe too:
+A prompt over `ask`; `exit`, `quit` or the end of the input leaves.
+
+Examples:
+  systembot chat
   printf 'load\\nuptime\\n' | systembot chat")]
     Chat,
     /// Load history from a CSV file
     #[command(after_help = "\
-The first column is `timestamp` (RFC 3339, `YYYY-MM-DD HH:MM:SS` in UTC, or Unix seconds or milliseconds),
-ascending; every other column is a series, named by its id; an empty cell is no sample. Nothing is loaded
+The first column is `timestamp` (RFC 3339, `YYYY-MM-DD HH:MM:SS` in UTC, or Unix seconds or milliseconds), \
+ascending; every other column is a series, named by its id; an empty cell is no sample. Nothing is loaded \
 over samples that are there. An import that was cut off goes on where it stopped when it is started again.
 
+Example:
   timestamp,load1,\"disk_used_percent{mount=\"\"/\"\"}\"
   2026-11-22 10:00:00,0.31,48.2
   2026-11-22 10:00:15,0.29,")]
@@ -114,7 +121,7 @@ over samples that are there. An import that was cut off goes on where it stopped
     },
     /// Run the detector over a CSV file, strictly online
     #[command(after_help = "\
-Reads `timestamp,value` (`-` is standard input) and prints `timestamp,value,score,alert`: the score lies in
+Reads `timestamp,value` (`-` is standard input) and prints `timestamp,value,score,alert`: the score lies in \
 0 to 1, alert is 0 or 1. No line looks at those after it.")]
     Detect {
         /// A CSV file of two columns, timestamp and value
@@ -255,8 +262,14 @@ pub struct History {
     /// Buckets of this length instead of single samples; whole days begin at local midnight
     #[arg(long, value_name = "D")]
     pub step: Option<String>,
-    /// What to tell of each bucket
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "mean,min,max,count")]
+    /// What to tell of each bucket: any of mean, min, max, last, count
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "mean,min,max,count",
+        hide_possible_values = true
+    )]
     pub agg: Vec<Aggregate>,
     /// Only the newest N rows
     #[arg(long, value_name = "N")]

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use jiff::tz::TimeZone;
 use systembot_model::{Event, Record, Seq, Timestamp};
 use systembot_storage::query::{Request, Row};
 
 use super::{Listing, Opener, Outcome, View};
 use crate::{
-    args::Events,
+    args::{Events, Format},
     edges::Wait,
-    output::{AlertSeries, Align, KINDS, event_line, event_rows, human},
+    output::{AlertSeries, Align, Fields, KINDS, event_line, event_rows, human, json},
     source::{Source, each, unexpected},
 };
 
@@ -107,15 +108,12 @@ impl Question {
                 record.seq.get().to_string(),
                 human::second(record.at, view.zone()),
                 record.event.kind().to_owned(),
-                event_line(&record.event, alerts),
+                event_line(&record.event, alerts, view.zone()),
             ];
             list.cells(view.out, cells.map(Into::into).into())?;
         }
         for row in event_rows(record, alerts) {
-            list.fields(
-                view.out,
-                &if view.format == crate::args::Format::Csv { flat(row, record, alerts) } else { row },
-            )?;
+            list.fields(view.out, &if view.format == Format::Csv { flat(row, record, alerts) } else { row })?;
         }
         self.after = record.seq;
         Ok(())
@@ -138,12 +136,12 @@ impl Question {
     }
 }
 
-/// The same columns for every kind: number, time, kind, a line for people, and all keys as an object.
-fn flat(row: crate::output::Fields, record: &Record, alerts: &AlertSeries) -> crate::output::Fields {
+/// The same columns for every kind: number, time, kind, a line for people (times in UTC), all keys as an object.
+fn flat(row: Fields, record: &Record, alerts: &AlertSeries) -> Fields {
     let mut row = row.into_iter();
-    let mut head: crate::output::Fields = row.by_ref().take(3).collect();
-    head.push(("text", event_line(&record.event, alerts).into()));
-    head.push(("fields", crate::output::json::object(row.collect())));
+    let mut head: Fields = row.by_ref().take(3).collect();
+    head.push(("text", event_line(&record.event, alerts, &TimeZone::UTC).into()));
+    head.push(("fields", json::object(row.collect())));
     head
 }
 

@@ -34,33 +34,55 @@ pub fn man(view: &mut View<'_>) -> Result<Outcome> {
     page.render_description_section(view.out)?;
     page.render_options_section(view.out)?;
     view.out.write_all(b".SH COMMANDS\n")?;
-    section(&command, view)?;
-    page.render_extra_section(view.out)?;
-    page.render_version_section(view.out)?;
+    sections(&command, view)?;
+    view.out.write_all(b".SH NOTES\n")?;
+    notes(&command, view)?;
     Ok(Outcome::Done)
 }
 
 /// A section for each command below one, and for those below it.
-fn section(parent: &Command, view: &mut View<'_>) -> Result<()> {
+fn sections(parent: &Command, view: &mut View<'_>) -> Result<()> {
     for command in parent.get_subcommands() {
-        let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
-        let page = Man::new(command.clone());
+        let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
+        // The options of every command are told once.
+        let is_told =
+            |arg: &clap::Arg| arg.is_global_set() || arg.get_id() == "help" || arg.get_id() == "version";
+        let own = command.clone().mut_args(|arg| if is_told(&arg) { arg.hide(true) } else { arg });
+        writeln!(view.out, ".SS {name}")?;
+        let page = Man::new(own);
         let mut text = Vec::new();
         page.render_description_section(&mut text)?;
         page.render_synopsis_section(&mut text)?;
         page.render_options_section(&mut text)?;
-        page.render_extra_section(&mut text)?;
-        writeln!(view.out, ".SS {name}")?;
-        // Headings within a command are paragraphs; those of the page stay what they are.
         for line in String::from_utf8_lossy(&text).lines() {
-            match line.strip_prefix(".SH ") {
-                Some("DESCRIPTION") => {}
-                Some(heading) => writeln!(view.out, ".PP\n\\fI{heading}\\fR\n.br")?,
-                None if line.starts_with(".ie") || line.starts_with(".el") => {}
-                None => writeln!(view.out, "{line}")?,
+            match line.split_once(' ') {
+                // Headings of the page as a whole, and what was set at its top.
+                Some((".ie" | ".el", _) | (".SH", "DESCRIPTION" | "OPTIONS")) => {}
+                Some((".SH", _)) => writeln!(view.out, ".PP")?,
+                _ => writeln!(view.out, "{line}")?,
             }
         }
-        section(command, view)?;
+        notes(command, view)?;
+        sections(command, view)?;
+    }
+    Ok(())
+}
+
+/// What stands below the help: paragraphs, and examples with their lines as they are.
+fn notes(command: &Command, view: &mut View<'_>) -> Result<()> {
+    let Some(text) = command.get_after_long_help().or(command.get_after_help()) else { return Ok(()) };
+    let text = text.to_string().replace('\\', "\\\\").replace('-', "\\-");
+    for paragraph in text.split("\n\n") {
+        let has_lines = paragraph.contains("\n  ");
+        view.out.write_all(if has_lines { b".PP\n.nf\n" } else { b".PP\n" })?;
+        for line in paragraph.lines() {
+            // A dot or a quote in front would be a request of roff.
+            let guard = if line.starts_with(['.', '\'']) { "\\&" } else { "" };
+            writeln!(view.out, "{guard}{line}")?;
+        }
+        if has_lines {
+            view.out.write_all(b".fi\n")?;
+        }
     }
     Ok(())
 }

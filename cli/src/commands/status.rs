@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
-use systembot_model::{Event, Series, Timestamp, number, window::Trend};
+use clap::builder::styling::Style;
+use systembot_model::{Event, Series, Timestamp, number};
 use systembot_storage::query::{Request, Row, Status};
 
 use super::{
@@ -143,7 +144,14 @@ fn values(status: &Status, view: &mut View<'_>) -> Result<()> {
         for (trend, at, values) in of.iter().take(SERIES_MAX) {
             let word = trend.series.known().map_or("", |metric| metric.word);
             let is_first = std::mem::replace(&mut group, word) != word;
-            table.push(row(if is_first { word } else { "" }, trend, *at == newest, values));
+            let style = if *at == newest { Style::new() } else { Cell::DIM };
+            table.push(vec![
+                Cell::styled(if is_first { word } else { "" }, Cell::BOLD),
+                Cell::styled(short(&trend.series), style),
+                Cell::styled(human::value(&trend.series, trend.last), style),
+                spark_of(&trend.series, values, view.screen).into(),
+                sigma_cell(trend.sigma),
+            ]);
         }
         if let Some(more) = of.len().checked_sub(SERIES_MAX + 1) {
             let more = format!("and {} more: systembot trends {metric}", more + 1);
@@ -152,17 +160,6 @@ fn values(status: &Status, view: &mut View<'_>) -> Result<()> {
     }
     writeln!(view.out, "\nat {}", human::second(newest, view.zone()))?;
     Ok(table.write(view.out)?)
-}
-
-fn row(group: &str, trend: &Trend, is_new: bool, values: &[f64]) -> Vec<Cell> {
-    let style = if is_new { clap::builder::styling::Style::new() } else { Cell::DIM };
-    vec![
-        Cell::styled(group, Cell::BOLD),
-        Cell::styled(short(&trend.series), style),
-        Cell::styled(human::value(&trend.series, trend.last), style),
-        spark_of(&trend.series, values).into(),
-        sigma_cell(trend.sigma),
-    ]
 }
 
 /// What a series is called beside its group: `used percent /home`.
@@ -215,6 +212,7 @@ mod tests {
         Record, Seq,
         event::BlindReason,
         metric::{METRICS, Metric},
+        window::Trend,
     };
 
     use super::*;

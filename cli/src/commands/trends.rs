@@ -9,12 +9,14 @@ use systembot_storage::query::{Request, Row};
 use super::{Listing, Outcome, View, patterns};
 use crate::{
     args::Format,
-    output::{Align, Cell, Fields, human, json, spark},
+    output::{Align, Cell, Fields, Screen, human, json, spark},
     source::{Source, each, one, unexpected},
 };
 
-/// Columns of a sparkline in tables.
-pub const SPARK: usize = 16;
+/// Columns of a sparkline in tables, and on a screen below [`WIDE`].
+const SPARK: (usize, usize) = (16, 8);
+/// Columns from which a screen has room for long sparklines.
+const WIDE: usize = 100;
 /// Standard deviations from which a value is worth a look.
 const UNUSUAL: f64 = 3.0;
 
@@ -23,7 +25,7 @@ const UNUSUAL: f64 = 3.0;
 /// # Errors
 /// Those of the source and of the output.
 pub fn trends(series: &[String], source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {
-    let sparks = if view.format == Format::Table { sparks(source)? } else { BTreeMap::new() };
+    let sparks = if view.format == Format::Table { sparks(source, view.screen)? } else { BTreeMap::new() };
     let mut list = Listing::new(
         view,
         &[
@@ -81,24 +83,25 @@ pub fn sigma_cell(sigma: Option<f64>) -> Cell {
 }
 
 /// A sparkline of every live series, from the same windows.
-fn sparks(source: &mut dyn Source) -> Result<BTreeMap<Series, String>> {
+fn sparks(source: &mut dyn Source, screen: Screen) -> Result<BTreeMap<Series, String>> {
     let Some(Row::Status(status)) = one(source, &Request::Status)? else { return Ok(BTreeMap::new()) };
     Ok(status
         .latest
         .iter()
-        .map(|(trend, _, values)| (trend.series.clone(), spark_of(&trend.series, values)))
+        .map(|(trend, _, values)| (trend.series.clone(), spark_of(&trend.series, values, screen)))
         .collect())
 }
 
 /// The sparkline of a window; of a growing total its growth.
 #[must_use]
-pub fn spark_of(series: &Series, values: &[f64]) -> String {
+pub fn spark_of(series: &Series, values: &[f64], screen: Screen) -> String {
+    let width = if screen.width < WIDE { SPARK.1 } else { SPARK.0 };
     if series.known().is_none_or(|metric| metric.kind == Kind::Gauge) {
-        return spark(values, SPARK);
+        return spark(values, width);
     }
     let growth: Vec<f64> =
         values.iter().zip(values.iter().skip(1)).map(|(before, after)| (after - before).max(0.0)).collect();
-    spark(&growth, SPARK)
+    spark(&growth, width)
 }
 
 #[cfg(test)]
@@ -156,6 +159,6 @@ memory_used_bytes  2.00 KiB            -    0 B      -    100
     #[test]
     fn totals_are_drawn_by_their_growth() {
         let total = Series::new("disk_read_bytes_total");
-        assert_eq!(spark_of(&total, &[0.0, 10.0, 20.0, 0.0, 5.0]), "██▁▅");
+        assert_eq!(spark_of(&total, &[0.0, 10.0, 20.0, 0.0, 5.0], Screen::new(None, None, None)), "██▁▅");
     }
 }

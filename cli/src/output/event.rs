@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use systembot_model::{
-    Event, Record, Rules, Seq, Series,
+    Event, Record, Rules, Seq, Series, Timestamp,
     event::{Fired, MessageKind, Question},
 };
 
@@ -187,9 +188,10 @@ fn fired_fields(fired: &Fired) -> Fields {
     ]
 }
 
-/// One line for people about an event; its kind and time stand before it.
+/// One line for people about an event, its times in a zone; its kind and time stand before it.
 #[must_use]
-pub fn event_line(event: &Event, alerts: &AlertSeries) -> String {
+pub fn event_line(event: &Event, alerts: &AlertSeries, zone: &TimeZone) -> String {
+    let time = |at: &Timestamp| human::second(*at, zone);
     let about = |id: &u64| alerts.get(id).map_or_else(String::new, |series| format!(" ({series})"));
     let numbers =
         |messages: &[Seq]| messages.iter().map(|seq| seq.get().to_string()).collect::<Vec<_>>().join(", ");
@@ -227,7 +229,7 @@ pub fn event_line(event: &Event, alerts: &AlertSeries) -> String {
         Event::AlertRepeated { id, message } => format!("#{id} {message}"),
         Event::AlertResolved { id, message, .. } => format!("#{id} {message}"),
         Event::AlertAcknowledged { id, by } => format!("#{id}{} by {by}", about(id)),
-        Event::Muted { scope, until, by } => format!("{scope} until {} by {by}", until.rfc3339()),
+        Event::Muted { scope, until, by } => format!("{scope} until {} by {by}", time(until)),
         Event::Unmuted { scope, by: Some(by) } => format!("{scope} by {by}"),
         Event::Unmuted { scope, by: None } => format!("{scope}, its time was up"),
         Event::Heard { from, text } => format!("{from}: {text}"),
@@ -242,7 +244,7 @@ pub fn event_line(event: &Event, alerts: &AlertSeries) -> String {
         Event::Noted { subject, text } => format!("{subject}: {text}"),
         Event::Cleared { subject } => subject.clone(),
         Event::Imported { series, from, to, samples, .. } => {
-            format!("{series}: {samples} samples, {} to {}", from.rfc3339(), to.rfc3339())
+            format!("{series}: {samples} samples, {} to {}", time(from), time(to))
         }
         Event::Salvaged { saved, lost } => format!("{saved} records saved, {lost} lost"),
         Event::Asked { from, question } => format!("{from}: {}", question_text(*question)),
@@ -295,7 +297,7 @@ const fn message_kind(kind: MessageKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use systembot_model::{Address, Message, Timestamp, event::BlindReason, host::Host, rules::Severity};
+    use systembot_model::{Address, Message, event::BlindReason, host::Host, rules::Severity};
 
     use super::*;
 
@@ -374,7 +376,7 @@ mod tests {
             (
                 Event::Muted { scope: "load".into(), until: at(0), by: Address::console() },
                 r#""scope":"load","until":"1970-01-01T00:00:00.000Z","by":"console""#,
-                "load until 1970-01-01T00:00:00.000Z by console",
+                "load until 1970-01-01 00:00:00 by console",
             ),
             (
                 Event::Unmuted { scope: "load".into(), by: None },
@@ -426,7 +428,7 @@ mod tests {
                     file: u64::MAX,
                 },
                 r#""series":"load1","from":"1970-01-01T00:00:00.000Z","to":"1970-01-01T00:00:01.000Z","samples":2,"learned":0,"file":"ffffffffffffffff""#,
-                "load1: 2 samples, 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:01.000Z",
+                "load1: 2 samples, 1970-01-01 00:00:00 to 1970-01-01 00:00:01",
             ),
             (Event::Salvaged { saved: 7, lost: 1 }, r#""saved":7,"lost":1"#, "7 records saved, 1 lost"),
             (
@@ -448,7 +450,7 @@ mod tests {
         let alerts = AlertSeries::from([(12, fired().series)]);
         for (event, fields, line) in all() {
             let kind = event.kind();
-            assert_eq!(event_line(&event, &alerts), line, "{kind}");
+            assert_eq!(event_line(&event, &alerts, &TimeZone::UTC), line, "{kind}");
             let record = Record { seq: Seq::new(9), at: Timestamp::from_ms(0), event };
             let mut out = Vec::new();
             let rows = event_rows(&record, &alerts);
