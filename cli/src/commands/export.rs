@@ -4,7 +4,7 @@ use anyhow::Result;
 use systembot_model::{Pattern, Series, Timestamp};
 use systembot_storage::query::{self, Request, Row};
 
-use super::{Outcome, View, history};
+use super::{Outcome, View, samples};
 use crate::{
     args::{ExportForm, Format},
     output::OpenMetrics,
@@ -43,7 +43,7 @@ pub fn export(args: Export<'_>, source: &mut dyn Source, view: &mut View<'_>) ->
     let found = match format {
         Some(format) => {
             view.format = format;
-            history::print(span.of(Pattern::all()), None, source, view)?
+            samples::print(span.of(Pattern::all()), None, source, view)?
         }
         None => open_metrics(span, source, view)?,
     };

@@ -10,6 +10,7 @@ pub mod export;
 pub mod history;
 pub mod import;
 pub mod mute;
+pub mod samples;
 pub mod series;
 pub mod shell;
 pub mod status;
