@@ -3,8 +3,78 @@
 //! A question is answered by the same code whether the daemon holds the log or the asking process opened it, so
 //! both give the same rows. Times are instants: words and day boundaries are resolved by who asks.
 
+mod alerts;
+mod history;
+mod status;
+mod verify;
+
 use serde::{Deserialize, Serialize};
-use systembot_model::{Pattern, Seq, Series, Timestamp, alert::Alert, event::Record, window::Trend};
+use systembot_model::{Pattern, Seq, Series, State, Timestamp, alert::Alert, event::Record, window::Trend};
+
+use crate::{error::Error, event::EventFilter, reader::Reader};
+
+/// Whoever takes the rows wants no more of them: a closed pipe, a connection that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no more rows are wanted")]
+pub struct Stop;
+
+/// Takes the rows of an answer, one by one.
+pub type Sink<'a> = &'a mut dyn FnMut(Row) -> Result<(), Stop>;
+
+/// Answers a question from the log and the state folded from it; ends early, and well, where the sink stops.
+///
+/// [`Request::Ask`] and [`Request::Import`] need more than a reader: they are for who holds the log, and get a
+/// [`Row::Failed`] here.
+///
+/// # Errors
+/// [`Error::Damaged`] where the log does not read back; rows may have been given before.
+pub fn answer(reader: &Reader, state: &State, request: &Request, sink: Sink<'_>) -> Result<(), Error> {
+    match request {
+        Request::Status => one(sink, Row::Status(Box::new(status::status(reader, state)?))),
+        Request::Series => each(sink, reader.series()?.into_iter().map(|info| Ok(Row::Series(info))))?,
+        Request::History(history) => history::answer(reader, history, sink)?,
+        Request::Trends { patterns } => {
+            let chosen = |series: &Series| patterns.is_empty() || patterns.iter().any(|p| p.matches(series));
+            let trends = state.trends().into_iter().filter(|trend| chosen(&trend.series));
+            each(sink, trends.map(|trend| Ok(Row::Trend(trend))))?;
+        }
+        Request::Alerts { since, open } => {
+            let alerts = alerts::all(reader)?.into_values();
+            let wanted = alerts.filter(|alert| alert.is_open() || (!open && alert.fired_at >= *since));
+            each(sink, wanted.map(|alert| Ok(Row::Alert(alert))))?;
+        }
+        Request::Why { id } => {
+            if let Some(why) = alerts::why(reader, *id)? {
+                one(sink, Row::Why(Box::new(why)));
+            }
+        }
+        Request::Events { since, until, kinds, after } => {
+            let filter = EventFilter { after: *after, since: *since, until: *until, kinds: kinds.clone() };
+            each(sink, reader.events(filter)?.map(|record| record.map(Row::Event)))?;
+        }
+        Request::Verify => one(sink, Row::Verified(verify::verify(reader)?)),
+        Request::Ask { .. } | Request::Import(_) => {
+            one(sink, Row::Failed("this is answered by the daemon alone".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Gives a single row.
+fn one(sink: Sink<'_>, row: Row) {
+    // Nothing follows it, so it does not matter whether more is wanted.
+    let _ = sink(row);
+}
+
+/// Gives rows until one fails, they end, or no more are wanted.
+fn each(sink: Sink<'_>, rows: impl Iterator<Item = Result<Row, Error>>) -> Result<(), Error> {
+    for row in rows {
+        if sink(row?).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,98 @@
+//! Which series there are: a number for each, given once and never to another.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use systembot_model::Series;
+
+use crate::{codec, error::Error, store::Put};
+
+/// Series whose columns share a chunk: their times are kept once, and a scan for one of them reads little more.
+pub(crate) const GROUP_SERIES: u32 = 10;
+/// Series over the whole life of a log; each costs some 200 bytes of memory in daemon and readers.
+pub(crate) const SERIES_MAX: usize = 65_536;
+
+/// What is kept of a series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Its number.
+    pub(crate) id: u32,
+    /// Metric and label.
+    pub(crate) series: Series,
+    /// The unit's word when it was first seen; empty for plain numbers and unknown metrics.
+    pub(crate) unit: String,
+    /// Decimals that its source has, the first scale to try.
+    pub(crate) decimals: u8,
+    /// The chunks that its columns are in.
+    pub(crate) group: u16,
+}
+
+/// All series, by number and by name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Catalogue {
+    entries: Vec<Entry>,
+    ids: HashMap<Series, u32>,
+}
+
+impl Catalogue {
+    /// Key of an entry in the meta tree.
+    pub(crate) fn key(id: u32) -> Vec<u8> {
+        let mut key = Self::PREFIX.to_vec();
+        key.extend(id.to_be_bytes());
+        key
+    }
+
+    /// What the keys of all entries begin with.
+    pub(crate) const PREFIX: &'static [u8] = b"series/";
+
+    /// Takes an entry as it was read; they come in order of number, without gaps.
+    pub(crate) fn restore(&mut self, entry: Entry) -> Result<(), Error> {
+        if usize::try_from(entry.id).ok() != Some(self.entries.len()) {
+            return Err(Error::damaged(format!("catalogue entry {} is not the next one", entry.id)));
+        }
+        self.ids.insert(entry.series.clone(), entry.id);
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// Gives a new series its number, and what is to be written for it.
+    pub(crate) fn add(&mut self, series: &Series) -> Result<(u32, Put), Error> {
+        let known = series.known();
+        let id = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let group = u16::try_from(id / GROUP_SERIES).ok().filter(|_| self.entries.len() < SERIES_MAX);
+        let Some(group) = group else {
+            return Err(Error::TooLarge { what: format!("a catalogue of more than {SERIES_MAX} series") });
+        };
+        let entry = Entry {
+            id,
+            series: series.clone(),
+            unit: known.map_or_else(String::new, |metric| metric.unit.word().to_owned()),
+            decimals: known.map_or(0, |metric| metric.decimals),
+            group,
+        };
+        let value = codec::encode(&entry).map_err(Error::writing("a series name"))?;
+        self.ids.insert(series.clone(), id);
+        self.entries.push(entry);
+        Ok((id, Put::meta(Self::key(id), value)))
+    }
+
+    /// The number of a series.
+    pub(crate) fn id(&self, series: &Series) -> Option<u32> {
+        self.ids.get(series).copied()
+    }
+
+    /// The entry of a number.
+    pub(crate) fn entry(&self, id: u32) -> Option<&Entry> {
+        self.entries.get(usize::try_from(id).ok()?)
+    }
+
+    /// All entries, in order of number.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// One more than the highest group.
+    pub(crate) fn groups(&self) -> u16 {
+        self.entries.last().map_or(0, |entry| entry.group.saturating_add(1))
+    }
+}

@@ -1,0 +1,103 @@
+//! The state at some moment, so that a start need not fold the whole log.
+//!
+//! `<data-dir>/checkpoint` is a frame with the log's id, a fingerprint of the state's layout, and the state. It is a
+//! cache: whatever cannot be read, is of another log or another layout, or is ahead of the log is passed over, and
+//! it may be deleted at any time. It is no value of the database because it is far larger than one may be.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use systembot_model::{Seq, State, limits};
+
+use crate::{codec, error::Error, fold::cuts, log::Log, scan::Records};
+
+/// Raised when the meaning of the state changes, but not its layout.
+const MEANING: u16 = 1;
+
+/// Samples of each series that a fold from the beginning takes: a window, and the ticks since a gap, which the
+/// state counts to 1,000.
+const FOLD_SAMPLES: usize = if limits::WINDOW_SAMPLES > 1_000 { limits::WINDOW_SAMPLES } else { 1_000 };
+
+#[derive(Serialize, Deserialize)]
+struct Label {
+    log: u64,
+    layout: u32,
+}
+
+impl Log {
+    /// Writes the state beside the log: to a temporary name, synced, and renamed.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the checkpoint before stays then.
+    pub fn checkpoint(&self, state: &State) -> Result<(), Error> {
+        let path = self.checkpoint_path();
+        let label = Label { log: self.id(), layout: layout() };
+        let bytes = codec::encode(&(label, state)).map_err(Error::writing("the checkpoint"))?;
+        let temporary = path.with_extension("new");
+        write(&temporary, &bytes)
+            .and_then(|()| std::fs::rename(&temporary, &path))
+            .and_then(|()| path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all()))
+            .map_err(|source| Error::Io { path, source })
+    }
+
+    /// The state as of the newest record: the checkpoint and what follows it or, without one, a fold of all
+    /// events and of as many of the newest samples of each series as a window can hold.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the log does not read back.
+    pub fn load_state(&self) -> Result<State, Error> {
+        let reader = self.reader();
+        if let Some(mut state) = self.read_checkpoint() {
+            for record in reader.records(state.seq)? {
+                state.apply(&record?);
+            }
+            return Ok(state);
+        }
+        let view = reader.view()?;
+        let wanted = cuts(reader.trees()?, &view, FOLD_SAMPLES)?;
+        let mut state = State::default();
+        for record in Records::start(reader.trees()?, view, Seq::ZERO, &wanted)? {
+            state.apply(&record?);
+        }
+        Ok(state)
+    }
+
+    fn read_checkpoint(&self) -> Option<State> {
+        let bytes = std::fs::read(self.checkpoint_path()).ok()?;
+        let payload = codec::payload(&bytes).ok()?;
+        let (label, rest) = codec::prefix::<Label>(payload).ok()?;
+        if label.log != self.id() || label.layout != layout() {
+            return None;
+        }
+        codec::from_bytes::<State>(rest).ok().filter(|state| state.seq <= self.seq())
+    }
+
+    fn checkpoint_path(&self) -> PathBuf {
+        self.dir().with_file_name("checkpoint")
+    }
+}
+
+/// A number that is another one when the state's layout is: of the program's version, and the bytes of an empty state.
+fn layout() -> u32 {
+    let mut bytes = env!("CARGO_PKG_VERSION").as_bytes().to_vec();
+    bytes.extend(MEANING.to_le_bytes());
+    bytes.extend(codec::encode(&State::default()).unwrap_or_default());
+    crc32fast::hash(&bytes)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // One that a crash left behind may have another mode.
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}

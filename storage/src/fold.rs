@@ -1,0 +1,88 @@
+//! What a fold from the beginning may leave out.
+//!
+//! Windows hold the newest samples of a series, by count and by age, so samples that are beyond both need not be
+//! folded. How far back each series must be read follows from chunk headers alone, walked from the newest number:
+//! nothing is decoded for it.
+
+use std::collections::HashMap;
+
+use systembot_model::{Timestamp, limits};
+
+use crate::{
+    chunk::{self, Header, Wanted},
+    error::Error,
+    store::{self, Trees},
+    view::View,
+};
+
+/// What was found of a series, walking back.
+#[derive(Default)]
+struct Found {
+    samples: usize,
+    /// Its newest sample is not older than this.
+    newest: Option<Timestamp>,
+    /// Number of the oldest tick needed so far.
+    from: Option<u64>,
+    is_enough: bool,
+}
+
+/// Every recorded series, from the number on from which it must be folded; a little more than `samples` of each.
+pub(crate) fn cuts(trees: &Trees, view: &View, samples: usize) -> Result<Vec<Wanted>, Error> {
+    let mut found: HashMap<u32, Found> = HashMap::new();
+    for tick in view.hot.iter().rev() {
+        for (id, _) in &tick.cells {
+            let series = found.entry(*id).or_default();
+            series.samples += 1;
+            series.newest = series.newest.or(Some(tick.at));
+            series.from = Some(tick.seq.get());
+        }
+    }
+    for group in 0..view.catalogue.groups() {
+        walk(trees, view, group, (samples, &mut found))?;
+    }
+    Ok(found
+        .into_iter()
+        .filter_map(|(id, series)| Some(Wanted { id, slot: id, from: series.from? }))
+        .collect())
+}
+
+fn walk(
+    trees: &Trees,
+    view: &View,
+    group: u16,
+    (samples, found): (usize, &mut HashMap<u32, Found>),
+) -> Result<(), Error> {
+    let broken = |error| store::failure("chunk".as_ref(), error);
+    let members: Vec<u32> =
+        view.catalogue.entries().iter().filter(|entry| entry.group == group).map(|entry| entry.id).collect();
+    let range = chunk::order_key(group, 0)..=chunk::order_key(group, u64::MAX);
+    for item in trees.order.range(range).rev() {
+        if members.iter().all(|id| found.get(id).is_some_and(|series| series.is_enough)) {
+            break;
+        }
+        let (key, place) = item.map_err(broken)?;
+        let (Some((_, seq)), Some(first)) = (chunk::parse_order_key(&key), place.first_chunk::<8>()) else {
+            return Err(Error::damaged("a chunk's key is of no known form"));
+        };
+        let key = chunk::key(group, Timestamp::from_ms(i64::from_be_bytes(*first)), seq);
+        let Some(chunk) = trees.chunk.get(key).map_err(broken)? else {
+            return Err(Error::damaged(format!("the chunk of record {seq} is missing")));
+        };
+        let (header, _) = Header::read(&chunk)?;
+        if !view.shows(&header) {
+            continue;
+        }
+        for column in &header.columns {
+            let series = found.entry(column.id).or_default();
+            if series.is_enough {
+                continue;
+            }
+            let oldest = series.newest.map(|newest| newest.minus(limits::WINDOW_AGE));
+            series.newest = series.newest.or(Some(header.first));
+            series.samples += usize::from(column.present);
+            series.from = Some(header.first_seq);
+            series.is_enough = series.samples >= samples || oldest.is_some_and(|oldest| header.last < oldest);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,393 @@
+//! The log's one writer.
+//!
+//! A log is a directory with a sled database of five trees: `meta` (format version, id, the series catalogue,
+//! watermarks, imports), `hot` (a ring of the newest ticks, one value each), `chunk` (sealed ticks as columns),
+//! `order` (where the chunks lie by number) and `event` (records that are no samples). A record is durable before
+//! [`Log::append`] returns it. When enough ticks have gathered in the ring they are sealed: written as chunks,
+//! with the watermark, in one atomic step. Whether to seal follows from what is there and not from what just
+//! happened, so a kill at any moment loses nothing and delays it at most.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use systembot_model::{Event, Record, Sample, Seq, Timestamp};
+
+use crate::{
+    catalogue::Catalogue,
+    chunk::{self, Block, Decoder, Header, Origin, Rows},
+    codec,
+    error::Error,
+    event, hot,
+    import::Importing,
+    reader::Reader,
+    store::{self, Put, Store},
+    view::{Sealed, Shared},
+};
+
+/// Version of everything in the database but the frames, which have their own.
+const FORMAT: u16 = 1;
+const FORMAT_KEY: &[u8] = b"format";
+const ID_KEY: &[u8] = b"id";
+/// One more than the number of the newest imported tick.
+pub(crate) const IMPORTED_KEY: &[u8] = b"imported";
+
+/// The event log, open for writing. One process has it at a time, and one thread in it.
+pub struct Log {
+    dir: PathBuf,
+    /// None after [`Log::reopen`] has failed.
+    store: Option<Store>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    /// Number of the newest record.
+    seq: Seq,
+    sealed: Sealed,
+    /// Number of the tick that comes next.
+    next_tick: u64,
+    /// Parts that each slot of the ring has.
+    parts: Vec<u16>,
+    /// One more than the number of the newest imported tick.
+    pub(crate) imported: u64,
+    pub(crate) importing: Option<Importing>,
+    /// Tells this log from any other that was in its place.
+    id: u64,
+    is_failed: bool,
+}
+
+/// What an append did.
+#[derive(Debug)]
+pub struct Appended {
+    /// The events with their numbers, durable by now, as the log will give them back.
+    pub records: Vec<Record>,
+    /// Whether ticks were sealed: a good moment for a checkpoint, since what follows the last one has grown.
+    pub sealed: bool,
+    /// Why sealing failed, if it did: the records are safe, and it is due again after the next append.
+    pub problem: Option<Error>,
+}
+
+impl Log {
+    /// Opens the log in a directory (`<data-dir>/log`), creating what is missing with mode 0700.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::NotOwner`], [`Error::Newer`], [`Error::Damaged`], [`Error::Full`], [`Error::Io`].
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        Self::open_at(dir, None)
+    }
+
+    /// Opens the log again after a failed write, exactly as of the last append that succeeded: what a failed one
+    /// left behind is taken out, so the same events may be appended again. All readers must be gone.
+    ///
+    /// # Errors
+    /// As [`Log::open`]; the log refuses to write until a later attempt succeeds.
+    pub fn reopen(&mut self) -> Result<(), Error> {
+        // The lock goes with it.
+        self.store = None;
+        *self = Self::open_at(&self.dir, Some(self.seq))?;
+        Ok(())
+    }
+
+    fn open_at(dir: &Path, known: Option<Seq>) -> Result<Self, Error> {
+        let store = Store::open(dir)?;
+        if let Some(known) = known {
+            let mut left = event::after(store.trees(), known)?;
+            left.extend(hot::after(store.trees(), known)?);
+            if !left.is_empty() {
+                store.write(left)?;
+            }
+        }
+        let id = identify(&store)?;
+        let mut catalogue = Catalogue::default();
+        for item in store.trees().meta.scan_prefix(Catalogue::PREFIX) {
+            let (_, value) = item.map_err(|error| store::failure(dir, error))?;
+            let entry = codec::decode(&value).map_err(Error::reading(|| "the series catalogue".into()))?;
+            catalogue.restore(entry)?;
+        }
+        let sealed = Sealed::read(store.trees())?;
+        let (parts, newest) = hot::survey(store.trees())?;
+        let next_tick = newest.map_or(0, |(tick, _)| tick + 1).max(sealed.ticks);
+        let ticked = newest.map_or(Seq::ZERO, |(_, seq)| seq).max(sealed.seq);
+        let seq = event::newest(store.trees())?.max(ticked);
+        let imported = meta::<u64>(&store, IMPORTED_KEY)?.unwrap_or(0);
+        let (shared, catalogue) = (Arc::new(Shared::default()), Arc::new(catalogue));
+        if known.is_some_and(|known| seq < known) {
+            return Err(Error::damaged(format!("{} has lost its newest records", dir.display())));
+        }
+        // What was found may be in the kernel's memory only, after a kill; it is shown from now on.
+        store.sync()?;
+        let mut log = Self {
+            dir: dir.to_owned(),
+            store: Some(store),
+            shared,
+            catalogue,
+            seq,
+            sealed,
+            next_tick,
+            parts,
+            imported,
+            importing: None,
+            id,
+            is_failed: false,
+        };
+        log.publish();
+        while log.is_seal_due() {
+            log.seal()?;
+        }
+        Ok(log)
+    }
+
+    /// Numbers the events and makes them durable: all of them or, should the machine stop, none.
+    ///
+    /// Readings that are no finite number or name a series twice are left out, as the records tell.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] leaves the log as it was. After [`Error::Full`], [`Error::Io`] or [`Error::Damaged`] it
+    /// must be opened again, see [`Log::reopen`] ([`Error::Failed`] until then). Whether the events of the failed
+    /// step are in it is open until then: they are if the process ends first, and not after a reopen.
+    pub fn append(&mut self, at: Timestamp, events: Vec<Event>) -> Result<Appended, Error> {
+        let records = self.append_with(at, events, Vec::new())?;
+        let (mut sealed, mut problem) = (false, None);
+        while self.is_seal_due() && problem.is_none() {
+            problem = self.seal().err();
+            sealed |= problem.is_none();
+        }
+        Ok(Appended { records, sealed, problem })
+    }
+
+    /// Reads the log from any thread.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        let trees = self.store.as_ref().map(|store| store.trees().clone());
+        Reader::new(self.dir.clone(), trees, Arc::clone(&self.shared))
+    }
+
+    /// Number of the newest record.
+    #[must_use]
+    pub const fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// The log's directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The database.
+    pub(crate) fn store(&self) -> Result<&Store, Error> {
+        self.store.as_ref().ok_or_else(|| Error::Failed { dir: self.dir.clone() })
+    }
+
+    /// Number of the newest tick that chunks have.
+    pub(crate) const fn sealed(&self) -> Seq {
+        self.sealed.seq
+    }
+
+    /// Tells this log from any other that was or will be in its place.
+    pub(crate) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Appends events with whatever else belongs to the same step.
+    pub(crate) fn append_with(
+        &mut self,
+        at: Timestamp,
+        events: Vec<Event>,
+        mut puts: Vec<Put>,
+    ) -> Result<Vec<Record>, Error> {
+        self.check()?;
+        let (mut seq, mut next_tick) = (self.seq, self.next_tick);
+        let (mut catalogue, mut parts) = (Arc::clone(&self.catalogue), Vec::new());
+        let mut records = Vec::with_capacity(events.len());
+        for mut event in events {
+            seq = seq.next();
+            if let Event::Sampled(sample) = &mut event {
+                let cells = cells(sample, &mut catalogue, &mut puts)?;
+                if next_tick - self.sealed.ticks >= hot::RING_SLOTS {
+                    return Err(Error::TooLarge { what: "the ring of unsealed ticks".to_owned() });
+                }
+                let slot = hot::slot(next_tick);
+                let before = self.parts.get(slot).copied().unwrap_or(0);
+                let (count, tick) = hot::Tick { tick: next_tick, seq, at, cells }.puts(before)?;
+                parts.push((slot, count));
+                puts.extend(tick);
+                next_tick += 1;
+                records.push(Record { seq, at, event });
+            } else {
+                let record = Record { seq, at, event };
+                puts.extend(event::puts(&record)?);
+                records.push(record);
+            }
+        }
+        if puts.is_empty() {
+            return Ok(records);
+        }
+        self.commit(puts)?;
+        self.sync()?;
+        (self.seq, self.next_tick, self.catalogue) = (seq, next_tick, catalogue);
+        for (slot, count) in parts {
+            if let Some(place) = self.parts.get_mut(slot) {
+                *place = count;
+            }
+        }
+        self.publish();
+        Ok(records)
+    }
+
+    /// Refuses to write after a failed write.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.is_failed {
+            return Err(Error::Failed { dir: self.dir.clone() });
+        }
+        self.store().map(drop)
+    }
+
+    /// Writes a step, not yet durable. After an error memory and disk may differ, so it is the last one.
+    pub(crate) fn commit(&mut self, puts: Vec<Put>) -> Result<(), Error> {
+        let written = self.store()?.write(puts);
+        self.is_failed = matches!(&written, Err(error) if !matches!(error, Error::TooLarge { .. }));
+        written
+    }
+
+    /// Makes what was written durable.
+    pub(crate) fn sync(&mut self) -> Result<(), Error> {
+        let synced = self.store()?.sync();
+        self.is_failed = synced.is_err();
+        synced
+    }
+
+    /// Shows readers what is durable.
+    pub(crate) fn publish(&self) {
+        self.shared.publish(&self.catalogue, self.seq, self.imported);
+    }
+
+    /// Adds what was just written to the sums, if somebody has asked for them.
+    pub(crate) fn count(&self, chunks: &[(Header, Vec<u8>)], before: (Seq, u64)) -> Result<(), Error> {
+        let mut known = self.shared.totals();
+        let Some(mut totals) = known.take() else { return Ok(()) };
+        if (totals.sealed, totals.imported) == before {
+            let mut work = (Decoder::default(), Block::default());
+            for (_, chunk) in chunks {
+                let (header, body) = Header::read(chunk)?;
+                totals.add(&header, body, &mut work)?;
+            }
+            *known = Some(totals);
+        } else if totals.sealed >= self.sealed.seq && totals.imported >= self.imported {
+            // A reader counted after the write.
+            *known = Some(totals);
+        }
+        Ok(())
+    }
+
+    const fn is_seal_due(&self) -> bool {
+        self.next_tick - self.sealed.ticks >= hot::SEAL_TICKS
+    }
+
+    /// Writes the oldest ticks of the ring as chunks, and the watermark with them.
+    fn seal(&mut self) -> Result<(), Error> {
+        self.check()?;
+        let mut ticks = hot::read(self.store()?.trees(), self.sealed.seq, self.seq)?;
+        ticks.truncate(usize::try_from(hot::SEAL_TICKS).unwrap_or(usize::MAX));
+        let Some(last) = ticks.last() else { return Err(Error::damaged("the ring has lost its ticks")) };
+        let sealed = Sealed { seq: last.seq, ticks: last.tick + 1 };
+        let first = ticks.first().map_or(0, |tick| tick.tick);
+        if first != self.sealed.ticks || sealed.ticks - first != u64::try_from(ticks.len()).unwrap_or(0) {
+            return Err(Error::damaged("the ring has lost a tick"));
+        }
+        let chunks = self.chunks(&ticks)?;
+        let mut puts = Vec::with_capacity(2 * chunks.len() + 1);
+        for (header, chunk) in &chunks {
+            let place = header.first.as_ms().to_be_bytes().to_vec();
+            puts.push(Put::chunk(header.key(), chunk.clone()));
+            puts.push(Put::order(chunk::order_key(header.group, header.first_seq), place));
+        }
+        let value = codec::encode(&sealed).map_err(Error::writing("the watermark"))?;
+        puts.push(Put::meta(Sealed::KEY.to_vec(), value));
+        self.commit(puts)?;
+        self.sync()?;
+        let before = std::mem::replace(&mut self.sealed, sealed);
+        self.count(&chunks, (before.seq, self.imported))
+    }
+
+    /// The chunks of some ticks, group by group.
+    fn chunks(&self, ticks: &[hot::Tick]) -> Result<Vec<(Header, Vec<u8>)>, Error> {
+        let mut chunks = Vec::new();
+        for group in 0..self.catalogue.groups().max(1) {
+            let series = self.group(group);
+            let ids: Vec<u32> = series.iter().map(|(id, _)| *id).collect();
+            let mut rows = Rows::new(Origin::Live, group, series);
+            for tick in ticks {
+                let cells = || tick.cells.iter().copied().filter(|(id, _)| ids.binary_search(id).is_ok());
+                // A tick that read nothing is a record all the same; the first group keeps its number.
+                if cells().next().is_some() || (tick.cells.is_empty() && group == 0) {
+                    rows.push(tick.at, tick.seq.get(), cells());
+                }
+            }
+            chunks.extend(chunk::chunks(&rows)?);
+        }
+        Ok(chunks)
+    }
+
+    /// The series of a group, with their decimals, ascending by number.
+    pub(crate) fn group(&self, group: u16) -> Vec<(u32, u8)> {
+        let entries = self.catalogue.entries();
+        let start = entries.partition_point(|entry| entry.group < group);
+        let members = entries.iter().skip(start).take_while(|entry| entry.group == group);
+        members.map(|entry| (entry.id, entry.decimals)).collect()
+    }
+}
+
+/// Leaves in a sample what can be kept, and gives it by series number; new series get theirs.
+fn cells(
+    sample: &mut Sample,
+    catalogue: &mut Arc<Catalogue>,
+    puts: &mut Vec<Put>,
+) -> Result<Vec<(u32, f64)>, Error> {
+    let mut cells: Vec<(u32, f64)> = Vec::with_capacity(sample.readings.len());
+    let mut seen: std::collections::HashSet<u32> = std::collections::HashSet::new();
+    let mut kept = Vec::with_capacity(sample.readings.len());
+    for reading in sample.readings.drain(..) {
+        if !reading.value.is_finite() {
+            continue;
+        }
+        let id = match catalogue.id(&reading.series) {
+            Some(id) => id,
+            None => {
+                let (id, put) = Arc::make_mut(catalogue).add(&reading.series)?;
+                puts.push(put);
+                id
+            }
+        };
+        if seen.insert(id) {
+            cells.push((id, reading.value));
+            kept.push(reading);
+        }
+    }
+    sample.readings = kept;
+    Ok(cells)
+}
+
+/// Checks the format of the database, or gives a new one its format and id.
+fn identify(store: &Store) -> Result<u64, Error> {
+    match meta::<u16>(store, FORMAT_KEY)? {
+        Some(FORMAT) => meta(store, ID_KEY)?.ok_or_else(|| Error::damaged("the log has no id")),
+        Some(format) => Err(Error::Newer { what: format!("the log (format {format})") }),
+        None => {
+            // The one source of randomness in std; nothing secret hangs on it.
+            let id = RandomState::new().build_hasher().finish();
+            let put = |key: &[u8], value: Result<Vec<u8>, codec::CodecError>| {
+                value.map(|value| Put::meta(key.to_vec(), value)).map_err(Error::writing("the log's format"))
+            };
+            let format = put(FORMAT_KEY, codec::encode(&FORMAT))?;
+            store.write(vec![format, put(ID_KEY, codec::encode(&id))?])?;
+            Ok(id)
+        }
+    }
+}
+
+/// A value of the meta tree.
+pub(crate) fn meta<T: serde::de::DeserializeOwned>(store: &Store, key: &[u8]) -> Result<Option<T>, Error> {
+    let value = store.trees().meta.get(key).map_err(|error| store::failure(store.dir(), error))?;
+    let name = || String::from_utf8_lossy(key).into_owned();
+    value.map(|value| codec::decode(&value).map_err(Error::reading(name))).transpose()
+}

@@ -1,0 +1,215 @@
+//! Reads everything and checks it.
+//!
+//! Every frame of every tree is read, so nothing that is kept can be bad unnoticed: the catalogue by itself, the
+//! ring, the records, each chunk with all its columns, and that chunks and their order by number tell the same.
+//! Then the records are walked in order of number, as a fold does, and none may be missing.
+
+use std::collections::HashSet;
+
+use systembot_model::{Event, Seq, Timestamp};
+
+use super::Verified;
+use crate::{
+    chunk::{self, Block, Decoder, Header, Origin, Wanted},
+    error::Error,
+    event::{EventFilter, Events},
+    reader::Reader,
+    scan::Records,
+    store::Trees,
+    view::View,
+};
+
+/// Faults that are told; a log with more needs salvage, not a longer list.
+const FAULTS: usize = 1_000;
+
+pub(super) fn verify(reader: &Reader) -> Result<Verified, Error> {
+    let view = reader.view()?;
+    let trees = reader.trees()?;
+    let mut check = Check { view: &view, trees, found: Verified::default() };
+    check.chunks();
+    check.order();
+    check.events(reader.events(EventFilter::default())?);
+    check.records(reader.records(Seq::ZERO), view.durable);
+    let mut found = check.found;
+    found.samples += view.hot.iter().map(|tick| u64::try_from(tick.cells.len()).unwrap_or(0)).sum::<u64>();
+    if found.faults.len() > FAULTS {
+        let more = found.faults.len() - FAULTS;
+        found.faults.truncate(FAULTS);
+        found.faults.push(format!("and {more} more"));
+    }
+    Ok(found)
+}
+
+struct Check<'a> {
+    view: &'a View,
+    trees: &'a Trees,
+    found: Verified,
+}
+
+impl Check<'_> {
+    fn fault(&mut self, what: impl std::fmt::Display) {
+        self.found.faults.push(what.to_string());
+    }
+
+    /// Each chunk with all its columns, group by group: behind a bad page of one group the others are read still.
+    fn chunks(&mut self) {
+        let mut work = (Decoder::default(), Block::default());
+        for group in 0..self.view.catalogue.groups().max(1) {
+            let range = chunk::key(group, Timestamp::MIN, 0)..=chunk::key(group, Timestamp::MAX, u64::MAX);
+            for item in self.trees.chunk.range(range) {
+                match item {
+                    Ok((key, value)) => {
+                        if let Err(fault) = self.chunk(&key, &value, &mut work) {
+                            self.fault(fault);
+                        }
+                    }
+                    Err(error) => {
+                        // sled gives the same error for ever.
+                        self.fault(format!("chunks of group {group} cannot be read: {error}"));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn chunk(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        (decoder, block): &mut (Decoder, Block),
+    ) -> Result<(), String> {
+        let place = || {
+            chunk::parse_key(key).map_or_else(
+                || "a chunk of unknown place".to_owned(),
+                |(group, first, seq)| {
+                    format!("chunk {} of group {group} from {}", seq & !chunk::IMPORTED, first.rfc3339())
+                },
+            )
+        };
+        let (header, body) = Header::read(value).map_err(|error| format!("{}: {error}", place()))?;
+        if !self.view.shows(&header) {
+            return Ok(());
+        }
+        if header.key() != key {
+            return Err(format!("{}: lies in the place of another", place()));
+        }
+        let wanted: Vec<Wanted> =
+            header.columns.iter().map(|column| Wanted::new(column.id, column.id)).collect();
+        for column in &header.columns {
+            if self.view.catalogue.entry(column.id).is_none_or(|entry| entry.group != header.group) {
+                return Err(format!("{}: series {} is not of its group", place(), column.id));
+            }
+        }
+        let decode = |decoder: &mut Decoder, block: &mut Block| {
+            decoder.times(&header, body, block)?;
+            decoder.seqs(&header, body, block)?;
+            decoder.columns(&header, body, &wanted, block)
+        };
+        decode(decoder, block).map_err(|error| format!("{}: {error}", place()))?;
+        let mut cells = Vec::new();
+        while block.head().is_some() {
+            block.take(&mut cells);
+        }
+        let told: usize = header.columns.iter().map(|column| usize::from(column.present)).sum();
+        if cells.len() != told || cells.iter().any(|(_, value)| !value.is_finite()) {
+            return Err(format!("{}: has {} values where {told} are told", place(), cells.len()));
+        }
+        self.found.samples += u64::try_from(told).unwrap_or(0);
+        let is_ordered = self.trees.order.get(chunk::order_key(header.group, header.first_seq));
+        if header.origin == Origin::Live && !matches!(is_ordered, Ok(Some(_))) {
+            return Err(format!("{}: is not found by its number", place()));
+        }
+        Ok(())
+    }
+
+    /// Each entry of the order has its chunk.
+    fn order(&mut self) {
+        for item in &self.trees.order {
+            let (key, value) = match item {
+                Ok(pair) => pair,
+                Err(error) => {
+                    self.fault(format!("the order of chunks cannot be read: {error}"));
+                    return;
+                }
+            };
+            let place = chunk::parse_order_key(&key).zip(value.first_chunk::<8>());
+            let Some(((group, seq), first)) = place else {
+                self.fault("the order of chunks has an entry of no known form");
+                continue;
+            };
+            let first = Timestamp::from_ms(i64::from_be_bytes(*first));
+            if !matches!(self.trees.chunk.get(chunk::key(group, first, seq)), Ok(Some(_))) {
+                self.fault(format!("{seq}: the chunk of group {group} that begins with it is missing"));
+            }
+        }
+    }
+
+    /// Each record that is no sample; everything about an alert must be about one that fired.
+    fn events(&mut self, mut events: Events) {
+        let mut fired = HashSet::new();
+        while let Some((seq, read)) = events.next_numbered() {
+            let number = seq.map_or(0, Seq::get);
+            let record = match read {
+                Ok(Some(record)) => record,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.fault(format!("{number}: {error}"));
+                    continue;
+                }
+            };
+            #[expect(clippy::wildcard_enum_match_arm, reason = "only what is about alerts is looked at")]
+            match record.event {
+                Event::AlertFired(alert) => {
+                    if !fired.insert(alert.id) {
+                        self.fault(format!("{number}: alert {} fired twice", alert.id));
+                    }
+                }
+                Event::AlertRepeated { id, .. }
+                | Event::AlertAcknowledged { id, .. }
+                | Event::AlertResolved { id, .. } => {
+                    if !fired.contains(&id) {
+                        self.fault(format!("{number}: is about alert {id}, which never fired"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.found.alerts = u64::try_from(fired.len()).unwrap_or(u64::MAX);
+    }
+
+    /// Walks the records as a fold does, up to a number; none may be missing.
+    fn records(&mut self, records: Result<Records, Error>, newest: Seq) {
+        let mut before = Seq::ZERO;
+        let walked = records.and_then(|records| {
+            for record in records {
+                let seq = record?.seq;
+                if seq > newest {
+                    break;
+                }
+                if seq != before.next() {
+                    self.fault(missing(before.next(), seq));
+                }
+                self.found.records += 1;
+                before = seq;
+            }
+            Ok(())
+        });
+        match walked {
+            Ok(()) if before < newest => self.fault(missing(before.next(), newest.next())),
+            Ok(()) => {}
+            Err(error) => self.fault(format!(
+                "{}: the records from here on cannot be folded: {error}",
+                before.next().get()
+            )),
+        }
+    }
+}
+
+fn missing(first: Seq, next: Seq) -> String {
+    let last = next.get().saturating_sub(1);
+    if first.get() == last {
+        return format!("{last}: the record is missing");
+    }
+    format!("{}: the records to {last} are missing", first.get())
+}

@@ -1,0 +1,20 @@
+//! The log at its boundary, on real databases in temporary directories.
+//!
+//! - `append`: what is appended comes back, in order, after a reopen too; wide ticks; limits
+//! - `scan`: by time and by number, over ring and chunks, when the clock goes back, while sealing
+//! - `fold`: state = fold of the log, whatever was lost of checkpoint and process
+//! - `import`: history from files: resumed, refused, learned
+//! - `query`: the answers
+//! - `kill`: a child that appends, killed at random moments
+//! - `damage`: bytes that change on disk
+//! - `remote`: the control socket
+
+mod append;
+mod damage;
+mod fold;
+mod import;
+mod kill;
+mod query;
+mod remote;
+mod scan;
+mod world;
