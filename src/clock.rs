@@ -12,6 +12,8 @@ pub trait Clock: Send + Sync {
     fn steady(&self) -> Duration;
     /// Steady time since some fixed moment, sleep included (CLOCK_BOOTTIME).
     fn since_boot(&self) -> Duration;
+    /// Lets a span of steady time pass; may return early.
+    fn wait(&self, span: Duration);
     /// The wall clock with the machine's zone.
     fn local(&self) -> LocalTime {
         LocalTime::utc(self.now())
@@ -34,6 +36,10 @@ impl Clock for SystemClock {
 
     fn since_boot(&self) -> Duration {
         span(rustix::time::ClockId::Boottime)
+    }
+
+    fn wait(&self, span: Duration) {
+        std::thread::park_timeout(span);
     }
 
     fn local(&self) -> LocalTime {

@@ -26,9 +26,12 @@ pub fn effects(records: &[Record]) -> Vec<Effect> {
 fn effect(record: &Record) -> Option<Effect> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most records promise nothing")]
     match &record.event {
-        Event::MessageQueued(message) => {
-            Some(Effect::Deliver(Owed { number: record.seq, message: message.clone(), again: false }))
-        }
+        Event::MessageQueued(message) => Some(Effect::Deliver(Owed {
+            number: record.seq,
+            queued_at: record.at,
+            message: message.clone(),
+            again: false,
+        })),
         Event::MessageDropped { messages, .. } => Some(Effect::Forget(messages.clone())),
         Event::Asked { question, .. } => Some(fetch(*question)),
         Event::AlertFired(fired) => {

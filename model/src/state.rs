@@ -86,6 +86,8 @@ pub struct Mute {
 /// A message in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queued {
+    /// When it was queued.
+    pub at: Timestamp,
     /// The message.
     pub message: Message,
     /// Whether it is being handed over right now.
@@ -158,7 +160,7 @@ impl State {
                 self.mutes.remove(scope);
             }
             Event::MessageQueued(message) => {
-                let queued = Queued { message: message.clone(), is_attempted: false, is_doubtful: false };
+                let queued = Queued { at, message: message.clone(), is_attempted: false, is_doubtful: false };
                 self.outbox.insert(record.seq, queued);
             }
             Event::MessageAttempted { messages } => self.each_queued(messages, |queued| {
@@ -247,6 +249,7 @@ impl State {
     pub fn owed_to<'a>(&'a self, to: &'a Address) -> impl Iterator<Item = Owed> + 'a {
         self.outbox.iter().filter(move |(_, queued)| queued.message.to == *to).map(|(number, queued)| Owed {
             number: *number,
+            queued_at: queued.at,
             message: queued.message.clone(),
             again: queued.is_attempted || queued.is_doubtful,
         })

@@ -1,1 +1,22 @@
-//! stub
+//! The whole at its boundaries: the real binary, real sled, real sockets, over loopback only.
+//!
+//! - `daemon`, `bridge`: the daemon in a home of its own, and a message bridge of the tests' own, for all the others.
+//! - `collect`: the readers of the machine, against trees of their own and against this machine.
+//! - `transport`: what goes over the bridge and comes back, with every way it can fail.
+//! - `run`: the daemon's life, and questions while it runs and after.
+//! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `crash`: kill -9.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails says so by panicking"
+)]
+
+mod bridge;
+mod chat;
+mod collect;
+mod crash;
+mod daemon;
+mod outage;
+mod run;
+mod transport;

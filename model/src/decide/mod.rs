@@ -8,7 +8,7 @@ mod told;
 use std::net::IpAddr;
 
 use crate::{
-    Address, Event, LocalTime, Message, Rules, Seq, State, event::MessageKind, host::Process, limits,
+    Address, Event, LocalTime, Message, Rules, Seq, State, event::MessageKind, host::Process, limits, outbox,
     sample::Pass,
 };
 
@@ -95,7 +95,7 @@ fn queue_for_all(state: &State, events: &mut Vec<Event>, kind: MessageKind, text
 
 /// Queues a message; where too many wait for its destination already, the oldest is given up for it.
 fn queue(state: &State, events: &mut Vec<Event>, mut message: Message) {
-    message.text.truncate(limits::cut(&message.text, limits::MESSAGE_BYTES).len());
+    message.text = outbox::fit(&message.text).into_owned();
     let waiting: Vec<Seq> = state.owed_to(&message.to).map(|owed| owed.number).collect();
     if waiting.len() >= limits::OUTBOX_MESSAGES {
         let messages = waiting.into_iter().take(1).collect();

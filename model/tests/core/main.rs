@@ -2,10 +2,17 @@
 //!
 //! `life` covers starts, gaps and clocks; `alerts` the state machine of the rules; `chat` the commands;
 //! `outbox` what is owed. The regression tests of the original bot's defects say so in their names.
-#![allow(clippy::as_conversions, clippy::wildcard_enum_match_arm, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that fails says so by panicking"
+)]
 
 mod alerts;
 mod chat;
 mod life;
 mod outbox;
+mod random;
 mod sim;

@@ -1,0 +1,132 @@
+//! The control socket: questions from the command line, answered while the daemon holds the log.
+//!
+//! A Unix socket that only its owner and root may use; the daemon listens on nothing else.
+
+use std::{
+    fs, io,
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use systembot_model::Address;
+use systembot_storage::{
+    query::{self, Request, Row},
+    remote::{self, RowWriter},
+};
+use tokio::sync::oneshot;
+use tracing::{debug, warn};
+
+use crate::inbox::{Answered, Entry, Inbox};
+
+/// Questions answered at once; one more waits until the next accept.
+const ANSWERING_MAX: usize = 8;
+
+/// The socket's file, removed when the daemon ends.
+#[derive(Debug)]
+pub struct ControlSocket {
+    path: PathBuf,
+}
+
+impl ControlSocket {
+    /// Listens on `control.sock` in the data directory, and answers from threads of its own.
+    ///
+    /// Whoever calls this holds the log's lock, so a socket that lies there is a dead one.
+    ///
+    /// # Errors
+    /// Those of the file system, above all a path longer than the 107 bytes of `sun_path`, unix(7).
+    pub fn listen(path: &Path, inbox: Inbox) -> io::Result<Self> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        // The directory is 0700, so nobody else came in before this.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        thread::Builder::new().name("control".into()).spawn(move || accept(&listener, &inbox))?;
+        Ok(Self { path: path.to_owned() })
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn accept(listener: &UnixListener, inbox: &Inbox) {
+    let answering = Arc::new(AtomicUsize::new(0));
+    for stream in listener.incoming() {
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                warn!(%error, "a question could not be taken");
+                continue;
+            }
+        };
+        if answering.fetch_add(1, Ordering::AcqRel) >= ANSWERING_MAX {
+            answering.fetch_sub(1, Ordering::AcqRel);
+            debug!("too many questions at once, one was turned away");
+            continue;
+        }
+        let (inbox, done) = (inbox.clone(), Answering(Arc::clone(&answering)));
+        let spawned = thread::Builder::new().name("answer".into()).spawn(move || {
+            if let Err(error) = answer(stream, &inbox) {
+                debug!(%error, "a question was not answered");
+            }
+            drop(done);
+        });
+        if let Err(error) = spawned {
+            warn!(%error, "a question could not be answered");
+        }
+    }
+}
+
+/// Counts down when an answer ends, however it ends.
+struct Answering(Arc<AtomicUsize>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn answer(stream: UnixStream, inbox: &Inbox) -> anyhow::Result<()> {
+    remote::check_peer(&stream)?;
+    let mut stream = stream;
+    let mut connection = remote::accept(&mut stream)?;
+    while let Some(request) = connection.read_request()? {
+        let mut rows = RowWriter::new(&mut connection);
+        match request {
+            Request::Ask { text, zone } => {
+                let (reply, answered) = oneshot::channel();
+                inbox.put_entry(Entry::Ask { from: Address::console(), text, zone, reply })?;
+                let Answered { text, understood } = answered.blocking_recv()?;
+                rows.push(&Row::Answer { text, understood })?;
+            }
+            Request::Import(import) => {
+                let (reply, imported) = oneshot::channel();
+                inbox.put_entry(Entry::Import { import: Box::new(import), reply })?;
+                rows.push(&imported.blocking_recv()?)?;
+            }
+            request => {
+                let (reply, look) = oneshot::channel();
+                inbox.put_entry(Entry::Look(reply))?;
+                let (reader, state) = look.blocking_recv()?;
+                if let Err(error) = query::answer(&reader, &state, &request, &mut |row| rows.push(&row)) {
+                    rows.push(&Row::Failed(error.to_string()))?;
+                }
+            }
+        }
+        rows.finish()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,309 @@
+//! The heart of the daemon: inputs become events, events become durable records, records become effects.
+//!
+//! Plain synchronous code on a thread of its own. Nothing else appends to the log, nothing else changes the state.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use systembot_model::{
+    Address, Effect, Event, Input, LocalTime, Question, Record, State,
+    command::{self, Reply},
+    decide, due, effects, owed,
+};
+use systembot_storage::{Log, query::Row};
+use tokio::{runtime::Handle, sync::mpsc, sync::oneshot, time::timeout};
+use tracing::{debug, error, info, warn};
+
+use crate::{
+    clock::Clock,
+    inbox::{Answered, Entry, in_zone},
+};
+
+/// Longest wait for an input: the wall clock may have been set since a deadline was looked up.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Shortest wait after waking for a deadline: whatever the state says, it never spins.
+const WAIT_MIN: Duration = Duration::from_millis(100);
+/// Waits between two attempts to open a log that could not be written; the last one again and again.
+const REOPEN_WAITS_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
+
+/// The log, the state folded from it, and who at a shell waits for an answer.
+pub struct Engine {
+    log: Log,
+    state: State,
+    clock: Arc<dyn Clock>,
+    waiting: Vec<(Question, oneshot::Sender<Answered>)>,
+}
+
+impl Engine {
+    /// Opens the log below a data directory and folds its state.
+    ///
+    /// # Errors
+    /// As [`Log::open`]; above all [`systembot_storage::Error::Locked`] where another process holds it.
+    pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, systembot_storage::Error> {
+        let log = Log::open(&data_dir.join("log"))?;
+        let state = log.load_state()?;
+        Ok(Self { log, state, clock, waiting: Vec::new() })
+    }
+
+    /// The state as of the newest record.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What an earlier run left to be done.
+    #[must_use]
+    pub fn owed(&self) -> Vec<Effect> {
+        owed(&self.state)
+    }
+
+    /// Takes one input: decides, appends durably, folds; returns what the new records promise.
+    ///
+    /// # Errors
+    /// Those of the log's append; then nothing is changed, and the same input may be tried again.
+    pub fn step(&mut self, input: &Input) -> Result<Vec<Effect>, systembot_storage::Error> {
+        let now = self.now(input);
+        let events = decide(&self.state, &now, input.clone());
+        Ok(effects(&self.append(&now, events)?))
+    }
+
+    /// Writes the state beside the log, so that the next start need not fold it.
+    pub fn checkpoint(&mut self) {
+        if let Err(error) = self.log.checkpoint(&self.state) {
+            // Only a cache: the next start takes longer.
+            warn!(%error, "the checkpoint could not be written");
+        }
+    }
+
+    /// Works through the inbox until [`Input::Stopping`] is recorded, handing effects out.
+    pub fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Entry>,
+        runtime: &Handle,
+        mut hand_out: impl FnMut(Effect),
+    ) {
+        let mut pause = Duration::ZERO;
+        loop {
+            let wait =
+                due(&self.state).map_or(WAIT_MAX, |due| due.since(self.clock.now()).min(WAIT_MAX)).max(pause);
+            match runtime.block_on(async { timeout(wait, inbox.recv()).await }) {
+                Ok(Some(entry)) => {
+                    let is_last = matches!(entry, Entry::Input { input: Input::Stopping, .. });
+                    self.take(entry, &mut hand_out);
+                    if is_last {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(_) if due(&self.state).is_some_and(|due| due <= self.clock.now()) => {
+                    self.input(Input::Woken, &mut hand_out);
+                    pause = WAIT_MIN;
+                    continue;
+                }
+                Err(_) => {}
+            }
+            pause = Duration::ZERO;
+        }
+        self.checkpoint();
+    }
+
+    fn take(&mut self, entry: Entry, hand_out: &mut impl FnMut(Effect)) {
+        match entry {
+            Entry::Input { input, done } => {
+                self.input(input, hand_out);
+                if let Some(done) = done {
+                    // Who waited may have gone; the records stand.
+                    let _ = done.send(());
+                }
+            }
+            Entry::Ask { from, text, zone, reply } => self.ask(&from, &text, zone, reply, hand_out),
+            Entry::Import { import, reply } => {
+                let row = self.import(&import);
+                // As above.
+                let _ = reply.send(row);
+            }
+            Entry::Look(reply) => {
+                // As above.
+                let _ = reply.send((self.log.reader(), self.state.clone()));
+            }
+        }
+    }
+
+    /// Takes an input, however long the log refuses to be written: nothing is told that is not recorded.
+    fn input(&mut self, input: Input, hand_out: &mut impl FnMut(Effect)) {
+        let mut failures = 0_usize;
+        let effects = loop {
+            match self.step(&input) {
+                Ok(effects) => break effects,
+                Err(error) => {
+                    if failures == 0 {
+                        error!(%error, "the log cannot be written; I keep trying, and nothing is lost meanwhile");
+                    }
+                    self.reopen(failures);
+                    failures = failures.saturating_add(1);
+                }
+            }
+        };
+        if failures > 0 {
+            info!("the log can be written again");
+        }
+        self.answer_waiting(&input);
+        effects.into_iter().for_each(hand_out);
+    }
+
+    /// sled keeps failing once a write has failed: only a new handle writes again.
+    fn reopen(&mut self, failures: usize) {
+        let wait = REOPEN_WAITS_S.get(failures).or(REOPEN_WAITS_S.last()).copied().unwrap_or(1);
+        self.clock.wait(Duration::from_secs(wait));
+        if let Err(error) = self.log.reopen() {
+            debug!(%error, "the log cannot be opened yet");
+        }
+    }
+
+    fn append(
+        &mut self,
+        now: &LocalTime,
+        events: Vec<Event>,
+    ) -> Result<Vec<Record>, systembot_storage::Error> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let appended = self.log.append(now.at, events)?;
+        for record in &appended.records {
+            self.state.apply(record);
+            log_record(record);
+        }
+        if appended.sealed {
+            self.checkpoint();
+        }
+        Ok(appended.records)
+    }
+
+    /// Ticks are labelled with the moment they were read, everything else with that of its recording.
+    fn now(&self, input: &Input) -> LocalTime {
+        let now = self.clock.local();
+        match input {
+            Input::Sampled(pass) => LocalTime { at: pass.at, ..now },
+            Input::Starting { .. }
+            | Input::Heard { .. }
+            | Input::Attempting(_)
+            | Input::Returned(_)
+            | Input::Delivered(_)
+            | Input::AddressFetched(_)
+            | Input::ProcessesRead(_)
+            | Input::Woken
+            | Input::Leaving
+            | Input::Stopping => now,
+        }
+    }
+
+    /// A line from a shell: answered at once, not queued; what it orders is recorded like any other.
+    fn ask(
+        &mut self,
+        from: &Address,
+        text: &str,
+        zone: Option<(i32, String)>,
+        reply: oneshot::Sender<Answered>,
+        hand_out: &mut impl FnMut(Effect),
+    ) {
+        let now = in_zone(self.clock.local(), zone);
+        let answer = command::answer(&self.state, &now, from, text);
+        let answered = match (self.append(&now, answer.events), answer.reply) {
+            (Err(error), _) => {
+                Answered { text: format!("the log cannot be written: {error}"), understood: false }
+            }
+            (Ok(_), Reply::Text(text)) => Answered { text, understood: true },
+            (Ok(_), Reply::NotUnderstood(text)) => Answered { text, understood: false },
+            (Ok(_), Reply::Later(question)) => {
+                let is_new = self.waiting.iter().all(|(other, _)| *other != question)
+                    && self.state.questions.values().all(|(_, other)| *other != question);
+                self.waiting.push((question, reply));
+                if is_new {
+                    hand_out(match question {
+                        Question::PublicAddress => Effect::FetchAddress,
+                        Question::Processes(count) => Effect::ReadProcesses(count),
+                    });
+                }
+                return;
+            }
+        };
+        // Who asked may have gone.
+        let _ = reply.send(answered);
+    }
+
+    /// Answers those at a shell who wait for what this input brought.
+    fn answer_waiting(&mut self, input: &Input) {
+        let now = self.clock.local();
+        let state = &self.state;
+        #[expect(clippy::wildcard_enum_match_arm, reason = "only these two are waited for")]
+        let text = |question: Question| match (input, question) {
+            (Input::AddressFetched(result), Question::PublicAddress) => {
+                Some(command::public_address(state, &now, result))
+            }
+            (Input::ProcessesRead(processes), Question::Processes(count)) => {
+                Some(command::top_processes(state, &now, processes, count))
+            }
+            _ => None,
+        };
+        for (question, reply) in std::mem::take(&mut self.waiting) {
+            match text(question) {
+                // Who asked may have gone.
+                Some(text) => drop(reply.send(Answered { text, understood: true })),
+                None if !reply.is_closed() => self.waiting.push((question, reply)),
+                None => {}
+            }
+        }
+    }
+
+    fn import(&mut self, import: &systembot_storage::query::Import) -> Row {
+        match self.log.import(import) {
+            Ok(imported) => {
+                for record in &imported.records {
+                    self.state.apply(record);
+                }
+                imported.row
+            }
+            Err(error) => Row::Failed(error.to_string()),
+        }
+    }
+}
+
+/// What the owner would want to find in the journal of each record.
+fn log_record(record: &Record) {
+    let kind = record.event.kind();
+    let seq = record.seq.get();
+    match &record.event {
+        Event::Sampled(_) => {}
+        Event::Blind { reason, from, to } => {
+            info!(seq, reason = reason.word(), "nothing was recorded for {} s", to.since(*from).as_secs());
+        }
+        Event::ClockStepped { by_ms } => warn!(seq, by_ms, "the clock was set"),
+        Event::Noted { subject, text } => warn!(seq, "{subject}: {text}"),
+        Event::Cleared { subject } => info!(seq, "{subject}: well again"),
+        Event::MessageDropped { messages, reason } => {
+            info!(seq, count = messages.len(), "messages dropped: {reason}")
+        }
+        Event::Started { .. }
+        | Event::Stopped
+        | Event::Configured { .. }
+        | Event::Described(_)
+        | Event::AlertFired(_)
+        | Event::AlertRepeated { .. }
+        | Event::AlertResolved { .. }
+        | Event::AlertAcknowledged { .. }
+        | Event::Muted { .. }
+        | Event::Unmuted { .. }
+        | Event::Heard { .. }
+        | Event::MessageQueued(_)
+        | Event::MessageAttempted { .. }
+        | Event::MessageReturned { .. }
+        | Event::MessageDelivered { .. }
+        | Event::ServiceMissing { .. }
+        | Event::ServiceRecovered { .. }
+        | Event::AddressChanged { .. }
+        | Event::Imported { .. }
+        | Event::Salvaged { .. }
+        | Event::Asked { .. }
+        | Event::Answered { .. }
+        | Event::AddressFetched { .. } => debug!(seq, kind, "recorded"),
+    }
+}

@@ -1,0 +1,104 @@
+//! Every alias over the bridge's protocol, against what the machine itself says.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    process::Command,
+    thread,
+};
+
+use crate::{
+    bridge::FakeBridge,
+    daemon::{Home, LIMIT, until},
+};
+
+/// An address service on loopback that answers with this body.
+fn address_service(body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 1024];
+            // Whatever was asked, the answer is the same.
+            let _ = stream.read(&mut request);
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    url
+}
+
+#[test]
+fn every_alias_over_the_bridge_in_any_case() {
+    let bridge = FakeBridge::start("leela");
+    let service = address_service("203.0.113.9\n");
+    // As an owner of the original has it, but for the two addresses.
+    let home = Home::with_file(
+        "system_bot.conf",
+        &format!(
+            "[DEFAULT]\nqueue = {}\nbot_name = leela\npolling_time = 4\nip_addr_site = {service}\n\
+             [processes to monitor]\nprocess1 = no_such_process_anywhere,true\n",
+            bridge.url()
+        ),
+    );
+    let daemon = home.start();
+    until("a second pass, for the CPU", || home.rows(&["history", "load1"]).len() > 1);
+    bridge.wait_for_replies(1, LIMIT);
+
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let cpus = format!("{} CPU", thread::available_parallelism().unwrap());
+    let total = {
+        let df = Command::new("df").args(["-B1", "--output=size", "/"]).output().unwrap();
+        let text = String::from_utf8(df.stdout).unwrap();
+        let bytes: f64 = text.lines().nth(1).unwrap().trim().parse().unwrap();
+        format!("{:.2} GiB", bytes / 1024.0_f64.powi(3))
+    };
+    let rows: &[(&[&str], &str)] = &[
+        (&["help"], "top processes [how many]: the busiest processes"),
+        (&["load", "sysload", "system load"], "(15 min) on"),
+        (&["uname", "info", "system info"], kernel.trim()),
+        (&["cpus"], &cpus),
+        (&["disk", "disk usage", "storage"], &total),
+        (&["memory", "free memory", "ram", "free ram"], "Memory: "),
+        (&["uptime"], "minute"),
+        (&["ip address", "public ip", "ip addr", "public ip address", "addr"], "203.0.113.9"),
+        (&["ip", "local ip", "local addr"], "ddress"),
+        (&["network traffic", "traffic volume", "network stats", "traffic stats", "traffic count"], ""),
+        (
+            &[
+                "system temperature",
+                "system temp",
+                "temperature",
+                "temp",
+                "overheating",
+                "core temperature",
+                "core temp",
+            ],
+            "",
+        ),
+        (&["top processes", "busy processes", "busiest processes"], "Busiest at"),
+        (&["date", "time", "local date", "local time", "datetime", "local datetime"], "UTC"),
+    ];
+    let lines: Vec<(String, &str)> = rows
+        .iter()
+        .flat_map(|(aliases, expected)| aliases.iter().map(move |alias| (*alias, *expected)))
+        .flat_map(|(alias, expected)| {
+            [(alias.to_owned(), expected), (format!("{}.", alias.to_uppercase()), expected)]
+        })
+        .collect();
+    let greeted = bridge.replies().len();
+    for (i, (line, expected)) in lines.iter().enumerate() {
+        bridge.push_command(line);
+        let replies = bridge.wait_for_replies(greeted + i + 1, LIMIT);
+        let reply = &replies[greeted + i];
+        assert!(reply.contains(expected), "{line}: {reply}");
+        assert!(!reply.contains("did not understand"), "{line}: {reply}");
+    }
+    bridge.push_command("loaded gun");
+    let replies = bridge.wait_for_replies(greeted + lines.len() + 1, LIMIT);
+    assert!(replies.last().unwrap().contains("Did you mean"), "{replies:?}");
+    assert_eq!(daemon.stop(), Some(0));
+    let last = bridge.replies().pop().unwrap();
+    assert_eq!(last, "leela is going offline; 1 alert open");
+}

@@ -1,0 +1,221 @@
+//! The real binary in a home of its own: configured, started, asked, killed.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use systembot::clock::{Clock, SystemClock};
+use tempfile::TempDir;
+
+/// Far above what anything here takes, on a machine that is busy with other tests.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+/// A directory with a configuration and a data directory; removed when dropped.
+pub(crate) struct Home {
+    dir: TempDir,
+    config: Option<PathBuf>,
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: Option<i32>,
+}
+
+impl Output {
+    /// The lines as JSON objects.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect()
+    }
+}
+
+impl Home {
+    /// No configuration at all.
+    pub(crate) fn on_defaults() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), config: None }
+    }
+
+    /// A systembot.toml with this text.
+    pub(crate) fn with_toml(text: &str) -> Self {
+        Self::with_file("systembot.toml", text)
+    }
+
+    /// A configuration file of this name and text.
+    pub(crate) fn with_file(name: &str, text: &str) -> Self {
+        let mut home = Self::on_defaults();
+        let path = home.dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        home.config = Some(path);
+        home
+    }
+
+    pub(crate) fn rewrite_config(&self, text: &str) {
+        fs::write(self.config.as_ref().unwrap(), text).unwrap();
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.config.clone().unwrap()
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The program with these arguments, kept away from the machine's own configuration.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_systembot"));
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.dir.path()).env("TZ", "UTC");
+        command.arg("--data-dir").arg(self.data_dir());
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
+        command.args(args);
+        command
+    }
+
+    pub(crate) fn ask(&self, args: &[&str]) -> Output {
+        let output = self.command(args).stdin(Stdio::null()).output().unwrap();
+        Output {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code(),
+        }
+    }
+
+    pub(crate) fn ask_with_input(&self, args: &[&str], input: &str) -> Output {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        Output {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code(),
+        }
+    }
+
+    /// Rows of a command in JSON.
+    pub(crate) fn rows(&self, args: &[&str]) -> Vec<Value> {
+        let mut all = vec!["--format", "json"];
+        all.extend(args);
+        let output = self.ask(&all);
+        assert!(output.code == Some(0) || output.code == Some(1), "{args:?}: {output:?}");
+        output.json()
+    }
+
+    /// Starts the daemon and returns once its first sample is in the log.
+    pub(crate) fn start(&self) -> Daemon {
+        let before = self.rows(&["history", "load1", "--since", "1h"]).len();
+        let daemon = self.spawn();
+        until("the first sample", || self.rows(&["history", "load1", "--since", "1h"]).len() > before);
+        daemon
+    }
+
+    /// Starts the daemon and does not wait.
+    pub(crate) fn spawn(&self) -> Daemon {
+        let mut child = self
+            .command(&["run"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = lines.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Daemon { child, log }
+    }
+}
+
+/// A running daemon; killed when dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to stderr so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGTERM, and its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// SIGKILL, at this very moment.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        let mut code = None;
+        until("the daemon to end", || {
+            code = self.child.try_wait().unwrap().map(|status| status.code());
+            code.is_some()
+        });
+        code.flatten()
+    }
+
+    /// Resident memory in KiB, proc_pid_status(5).
+    pub(crate) fn rss_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Ended already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for a condition, within [`LIMIT`].
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let clock = SystemClock;
+    let began = clock.steady();
+    while !is_so() {
+        assert!(clock.steady().saturating_sub(began) < LIMIT, "waited {LIMIT:?} for {what}");
+        clock.wait(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,143 @@
+//! The daemon's life: start, questions while it runs and after, end.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::daemon::{Home, until};
+
+fn number(row: &Value, key: &str) -> f64 {
+    row[key].as_f64().unwrap_or_else(|| panic!("{key} in {row}"))
+}
+
+#[test]
+fn the_main_job_runs_on_defaults_and_answers_while_it_runs_and_after() {
+    let home = Home::on_defaults();
+    let daemon = home.start();
+    let log = daemon.log();
+    assert_eq!(
+        log.lines().take_while(|line| !line.contains("watching")).count(),
+        3,
+        "three lines first:\n{log}"
+    );
+    assert!(log.contains("systembot status"), "{log}");
+
+    let series: Vec<String> =
+        home.rows(&["series"]).iter().map(|row| row["series"].as_str().unwrap().to_owned()).collect();
+    for id in
+        ["load1", "memory_available_percent", "disk_used_percent{mount=\"/\"}", "uptime_seconds", "log_bytes"]
+    {
+        assert!(series.iter().any(|series| series == id), "{id} in {series:?}");
+    }
+    let load = fs::read_to_string("/proc/loadavg").unwrap();
+    let now: f64 = load.split(' ').next().unwrap().parse().unwrap();
+    let read = number(&home.rows(&["history", "load1", "--since", "5m"])[0], "value");
+    assert!((read - now).abs() < 2.0, "{read} against {now}");
+
+    let answer = home.ask(&["ask", "load"]);
+    assert!(answer.stdout.starts_with("Load: ") && answer.code == Some(0), "{answer:?}");
+    let top = home.ask(&["ask", "top processes"]);
+    assert_eq!(top.stdout.lines().count(), 6, "{top:?}");
+    assert_eq!(home.ask(&["ask", "loaded", "gun"]).code, Some(1));
+    let status = &home.rows(&["status"])[0];
+    assert_eq!(status["open_alerts"], 0);
+    assert_eq!(status["config"], Value::Null);
+    assert!(number(status, "samples") > 20.0);
+
+    assert_eq!(daemon.stop(), Some(0));
+    let kinds: Vec<Value> = home.rows(&["events"]).iter().map(|row| row["kind"].clone()).collect();
+    assert_eq!(kinds.first().unwrap(), "started");
+    assert_eq!(kinds.last().unwrap(), "stopped");
+    assert!(home.ask(&["ask", "load"]).stdout.starts_with("Load: "));
+    assert_eq!(home.ask(&["ask", "top processes"]).stdout.lines().count(), 6);
+    assert_eq!(home.ask(&["verify"]).code, Some(0));
+}
+
+#[test]
+fn same_bytes_with_the_daemon_and_without() {
+    let home = Home::with_toml(
+        "name = \"leela\"\nsample_interval = \"1h\"\n[thresholds]\ndisk_used_percent = 0.0\n",
+    );
+    let daemon = home.start();
+    until("the alert", || !home.rows(&["alerts"]).is_empty());
+    let questions: &[&[&str]] = &[
+        &["history", "*", "--since", "1h"],
+        &["history", "load", "--since", "1h", "--step", "1m"],
+        &["--format", "json", "history", "disk", "--since", "2020-01-01", "--step", "1d"],
+        &["--format", "csv", "history", "*", "--since", "1h", "--limit", "7"],
+        &["--format", "json", "series"],
+        &["trends"],
+        &["--format", "json", "trends"],
+        &["alerts"],
+        &["--format", "json", "alerts", "--open"],
+        &["why", "1"],
+        &["--format", "csv", "events", "--kind", "started,configured,alert_fired"],
+    ];
+    let with: Vec<String> = questions.iter().map(|question| home.ask(question).stdout).collect();
+    assert!(with.iter().all(|text| !text.is_empty()), "{with:?}");
+    daemon.kill();
+    for (question, with) in questions.iter().zip(with) {
+        assert_eq!(home.ask(question).stdout, with, "{question:?}");
+    }
+}
+
+#[test]
+fn a_second_run_on_the_same_directory_is_refused_with_the_pid() {
+    let home = Home::on_defaults();
+    let daemon = home.start();
+    let second = home.ask(&["run"]);
+    assert_eq!(second.code, Some(2), "{second:?}");
+    let last = second.stderr.lines().last().unwrap();
+    assert!(last.contains(&daemon.pid().to_string()) && last.contains("data"), "{last}");
+}
+
+#[test]
+fn what_it_makes_is_for_its_owner_alone() {
+    let home = Home::on_defaults();
+    let daemon = home.start();
+    let mode = |path: &str| fs::metadata(home.data_dir().join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("."), 0o700);
+    assert_eq!(mode("control.sock"), 0o600);
+    assert_eq!(mode("log/db"), 0o600);
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(mode("checkpoint"), 0o600);
+    assert!(!home.data_dir().join("control.sock").exists());
+}
+
+#[test]
+fn interrupt_ends_it_in_good_order_and_an_unclean_end_is_told() {
+    let home = Home::with_toml("sample_interval = \"1s\"\n");
+    let mut daemon = home.start();
+    daemon.signal(Signal::INT);
+    assert_eq!(daemon.wait(), Some(0));
+    home.start().kill();
+    drop(home.start());
+    let rows = home.rows(&["events", "--kind", "started"]);
+    let unclean: Vec<bool> = rows.iter().map(|row| row["unclean"].as_bool().unwrap()).collect();
+    assert_eq!(unclean, [false, false, true]);
+    let rows = home.rows(&["events", "--kind", "blind"]);
+    let reasons: Vec<&str> = rows.iter().map(|row| row["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["stopped", "crashed"]);
+}
+
+#[test]
+fn a_broken_configuration_stops_every_command_but_its_check() {
+    let home = Home::with_toml("name = \"a\"\nsample_intervall = \"1s\"\n[trend]\nminimum_length = 1\n");
+    let check = home.ask(&["config", "check"]);
+    assert_eq!((check.code, check.stdout.lines().count()), (Some(1), 2), "{check:?}");
+    assert!(check.stdout.contains("systembot.toml:2: sample_intervall: "), "{check:?}");
+    for command in [&["run"][..], &["status"], &["ask", "load"]] {
+        let output = home.ask(command);
+        assert_eq!((output.code, output.stderr.lines().count()), (Some(2), 1), "{output:?}");
+    }
+}
+
+#[test]
+fn a_chat_over_a_pipe_answers_line_by_line() {
+    let home = Home::on_defaults();
+    let _daemon = home.start();
+    let output = home.ask_with_input(&["chat"], "load\nUPTIME.\n\nnonsense\n");
+    assert!(output.stdout.contains("Load: ") && output.stdout.contains("Up "), "{output:?}");
+    assert!(output.stdout.contains("I did not understand \"nonsense\""), "{output:?}");
+}
