@@ -1,0 +1,330 @@
+//! `status`: one screen about everything.
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::builder::styling::Style;
+use systembot_model::{Event, Series, Timestamp, number};
+use systembot_storage::query::{Request, Row, Status};
+
+use super::{
+    Outcome, View, alerts,
+    trends::{sigma_cell, spark_of},
+};
+use crate::{
+    args::Format,
+    output::{AlertSeries, Align, Cell, Csv, Fields, Table, event_fields, human, json},
+    source::{Source, one, unexpected},
+};
+
+/// What stands for each group of metrics, in the order shown.
+const SHOWN: &[&str] = &[
+    "load1",
+    "cpu_idle_percent",
+    "memory_available_percent",
+    "swap_used_bytes",
+    "disk_used_percent",
+    "network_received_bytes_total",
+    "network_sent_bytes_total",
+    "temperature_celsius",
+    "pressure_cpu_some_percent",
+    "pressure_memory_some_percent",
+    "pressure_io_some_percent",
+    "processes_total",
+    "uptime_seconds",
+    "self_rss_bytes",
+];
+/// Series of one metric that one screen has room for: a machine may have dozens of mounts.
+const SERIES_MAX: usize = 4;
+/// Blind times that one screen has room for.
+const BLIND_MAX: usize = 3;
+
+/// Prints one screen about everything.
+///
+/// # Errors
+/// Those of the source and of the output.
+pub fn status(data_dir: &Path, source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {
+    let Some(Row::Status(status)) = one(source, &Request::Status)? else { return Err(unexpected()) };
+    match view.format {
+        Format::Table => screen(&status, data_dir, view)?,
+        Format::Json => json::write_line(view.out, &fields(&status, data_dir))?,
+        Format::Csv => Csv::default().write(view.out, &fields(&status, data_dir))?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn fields(status: &Status, data_dir: &Path) -> Fields {
+    let none = AlertSeries::new();
+    let blind = status.blind.iter().map(|record| json::object(event_fields(&record.event, &none)));
+    let services = status.services.iter().map(|(name, missing)| {
+        json::object(vec![
+            ("service", name.as_str().into()),
+            ("missing_since", json::maybe(missing.map(Timestamp::rfc3339))),
+        ])
+    });
+    vec![
+        ("name", status.name.as_str().into()),
+        ("version", status.version.as_str().into()),
+        ("started_at", json::maybe(status.started_at.map(Timestamp::rfc3339))),
+        ("running", status.running.into()),
+        ("samples", status.samples.into()),
+        ("series", status.series.into()),
+        ("open_alerts", status.alerts.len().into()),
+        ("backlog", status.backlog.into()),
+        ("log_bytes", status.log_bytes.into()),
+        ("data_dir", data_dir.display().to_string().into()),
+        ("config", json::maybe(status.config.as_deref())),
+        ("blind", blind.collect()),
+        ("services", services.collect()),
+    ]
+}
+
+fn screen(status: &Status, data_dir: &Path, view: &mut View<'_>) -> Result<()> {
+    head(status, data_dir, view)?;
+    values(status, view)?;
+    services(status, view)?;
+    open_alerts(status, view)
+}
+
+fn head(status: &Status, data_dir: &Path, view: &mut View<'_>) -> Result<()> {
+    let paint = view.screen.paint;
+    let name = if status.name.is_empty() { "systembot" } else { status.name.as_str() };
+    writeln!(view.out, "{}  {}", paint.text(Cell::BOLD, name), since(status, view))?;
+    let mut table = Table::new(view.screen, &[("", Align::Left), ("", Align::Fold)]);
+    let mut add = |name: &str, text: String| table.push(vec![Cell::styled(name, Cell::DIM), text.into()]);
+    add("config", status.config.clone().unwrap_or_else(|| "none: on defaults".to_owned()));
+    add(
+        "log",
+        format!(
+            "{}: {} of {} series, {}",
+            data_dir.display(),
+            human::counted(status.samples, "sample"),
+            human::thousands(status.series),
+            human::bytes(number::float(status.log_bytes))
+        ),
+    );
+    if status.backlog > 0 {
+        add("backlog", format!("{} not delivered yet", human::counted(status.backlog, "message")));
+    }
+    for record in status.blind.iter().rev().take(BLIND_MAX) {
+        if let Event::Blind { from, to, reason } = &record.event {
+            let (zone, span) = (view.now.time_zone(), human::span(to.since(*from)));
+            add("blind", format!("{span} from {}: {}", human::minute(*from, zone), reason.word()));
+        }
+    }
+    Ok(table.write(view.out)?)
+}
+
+/// Since when it runs, or that it does not.
+fn since(status: &Status, view: &View<'_>) -> String {
+    let version = &status.version;
+    match (status.started_at, status.running) {
+        (Some(at), true) => {
+            let (time, span) = (human::minute(at, view.zone()), human::span(view.at().since(at)));
+            format!("systembot {version}, up since {time} ({span})")
+        }
+        (Some(at), false) => {
+            format!("systembot {version}, stopped; it was started {}", human::minute(at, view.zone()))
+        }
+        (None, _) => "never started; `systembot run` does".to_owned(),
+    }
+}
+
+/// The newest value of every group.
+fn values(status: &Status, view: &mut View<'_>) -> Result<()> {
+    let Some(newest) = status.latest.iter().map(|(_, at, _)| *at).max() else { return Ok(()) };
+    let mut table = Table::new(
+        view.screen,
+        &[("", Align::Left), ("", Align::Fold), ("", Align::Right), ("", Align::Left), ("", Align::Right)],
+    );
+    let mut group = "";
+    for metric in SHOWN {
+        let of: Vec<_> =
+            status.latest.iter().filter(|(trend, _, _)| trend.series.metric() == *metric).collect();
+        for (trend, at, values) in of.iter().take(SERIES_MAX) {
+            let word = trend.series.known().map_or("", |metric| metric.word);
+            let is_first = std::mem::replace(&mut group, word) != word;
+            let style = if *at == newest { Style::new() } else { Cell::DIM };
+            table.push(vec![
+                Cell::styled(if is_first { word } else { "" }, Cell::BOLD),
+                Cell::styled(short(&trend.series), style),
+                Cell::styled(human::value(&trend.series, trend.last), style),
+                spark_of(&trend.series, values, view.screen).into(),
+                sigma_cell(trend.sigma),
+            ]);
+        }
+        if let Some(more) = of.len().checked_sub(SERIES_MAX + 1) {
+            let more = format!("and {} more: systembot trends {metric}", more + 1);
+            table.push(vec!["".into(), Cell::styled(more, Cell::DIM)]);
+        }
+    }
+    writeln!(view.out, "\nat {}", human::second(newest, view.zone()))?;
+    Ok(table.write(view.out)?)
+}
+
+/// What a series is called beside its group: `used percent /home`.
+fn short(series: &Series) -> String {
+    let metric = series.metric();
+    let name = metric.strip_suffix("_total").filter(|stem| stem.ends_with("_bytes")).unwrap_or(metric);
+    let name = ["_percent", "_bytes", "_celsius", "_seconds"]
+        .iter()
+        .find_map(|unit| name.strip_suffix(unit))
+        .unwrap_or(name)
+        .replace('_', " ");
+    series.label().map_or_else(|| name.clone(), |label| format!("{name} {label}"))
+}
+
+fn services(status: &Status, view: &mut View<'_>) -> Result<()> {
+    if status.services.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(view.screen, &[("", Align::Left), ("", Align::Fold), ("", Align::Left)]);
+    let mut title = "services";
+    for (name, missing) in &status.services {
+        let state = missing.map_or_else(
+            || Cell::styled("running", Cell::GREEN),
+            |since| Cell::styled(format!("missing since {}", human::minute(since, view.zone())), Cell::RED),
+        );
+        table.push(vec![Cell::styled(std::mem::take(&mut title), Cell::BOLD), name.as_str().into(), state]);
+    }
+    writeln!(view.out)?;
+    Ok(table.write(view.out)?)
+}
+
+fn open_alerts(status: &Status, view: &mut View<'_>) -> Result<()> {
+    let paint = view.screen.paint;
+    if status.alerts.is_empty() {
+        writeln!(view.out, "\n{}", paint.text(Cell::GREEN, "no open alerts"))?;
+        return Ok(());
+    }
+    let title = format!("{} open", human::counted(u64::try_from(status.alerts.len())?, "alert"));
+    writeln!(view.out, "\n{}", paint.text(Cell::RED, &title))?;
+    let mut table = Table::new(view.screen, &alerts::COLUMNS);
+    for alert in &status.alerts {
+        table.push(alerts::cells(alert, view));
+    }
+    Ok(table.write(view.out)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use systembot_model::{
+        Record, Seq,
+        event::BlindReason,
+        metric::{METRICS, Metric},
+        window::Trend,
+    };
+
+    use super::*;
+    use crate::commands::{
+        alerts::tests::alert,
+        fake::{Fake, check},
+    };
+
+    fn whole() -> Status {
+        let at = Timestamp::from_ms(1_795_337_999_000);
+        let trend = |series: Series, last, sigma| {
+            let trend = Trend { series, count: 3, mean: 1.0, stdev: Some(0.5), last, sigma };
+            (trend, at, vec![1.0, 2.0, last])
+        };
+        let mut latest = vec![trend(Series::new("load1"), 1.25, Some(4.0))];
+        latest.extend((0..6).map(|i| {
+            trend(Series::labelled("disk_used_percent", "mount", &format!("/data/{i}")), 40.0, Some(-0.25))
+        }));
+        latest.push(trend(
+            Series::labelled("network_sent_bytes_total", "interface", "eth0"),
+            5_000_000.0,
+            None,
+        ));
+        let blind = |from, to, reason| Record {
+            seq: Seq::new(1),
+            at,
+            event: Event::Blind { from: Timestamp::from_ms(from), to: Timestamp::from_ms(to), reason },
+        };
+        Status {
+            name: "leela".into(),
+            version: "0.1.0".into(),
+            started_at: Some(Timestamp::from_ms(1_795_330_800_000)),
+            running: true,
+            config: None,
+            samples: 123_456,
+            series: 41,
+            backlog: 2,
+            log_bytes: 5_242_880,
+            blind: vec![blind(1_795_320_000_000, 1_795_330_800_000, BlindReason::Stopped)],
+            alerts: vec![alert(12)],
+            latest,
+            services: vec![("web".into(), None), ("db".into(), Some(at))],
+        }
+    }
+
+    fn rows(_: &Request) -> Vec<Row> {
+        vec![Row::Status(Box::new(whole()))]
+    }
+
+    #[test]
+    fn one_screen_about_everything() {
+        check(
+            Format::Table,
+            |view| status(Path::new("/var/lib/systembot"), &mut Fake::new(&rows), view),
+            "\
+leela  systembot 0.1.0, up since 2026-11-22 08:00 (2 h)
+config   none: on defaults
+log      /var/lib/systembot: 123,456 samples of 41 series, 5.00 MiB
+backlog  2 messages not delivered yet
+blind    3 h from 2026-11-22 05:00: stopped
+
+at 2026-11-22 09:59:59
+load     load1                                               1.25  ▁█▃  +4.0σ
+disk     disk used /data/0                                 40.0 %  ▁▁█  -0.2σ
+         disk used /data/1                                 40.0 %  ▁▁█  -0.2σ
+         disk used /data/2                                 40.0 %  ▁▁█  -0.2σ
+         disk used /data/3                                 40.0 %  ▁▁█  -0.2σ
+         and 2 more: systembot trends disk_used_percent
+traffic  network sent eth0                               4.77 MiB  ▁█       -
+
+services  web  running
+          db   missing since 2026-11-22 09:59
+
+1 alert open
+ Id  Fired        Lasted  State  Severity  Message
+#12  11-22 09:30  30 min  acked  warning   load1 is 7.50, 7.0 standard
+                                           deviations above its mean of 0.50
+",
+        );
+    }
+
+    #[test]
+    fn programs_get_the_keys_of_the_manual() {
+        check(
+            Format::Json,
+            |view| status(Path::new("/d"), &mut Fake::new(&rows), view),
+            "{\"name\":\"leela\",\"version\":\"0.1.0\",\"started_at\":\"2026-11-22T07:00:00.000Z\",\"running\":true,\"samples\":123456,\"series\":41,\"open_alerts\":1,\"backlog\":2,\"log_bytes\":5242880,\"data_dir\":\"/d\",\"config\":null,\"blind\":[{\"from\":\"2026-11-22T04:00:00.000Z\",\"reason\":\"stopped\",\"to\":\"2026-11-22T07:00:00.000Z\"}],\"services\":[{\"missing_since\":null,\"service\":\"web\"},{\"missing_since\":\"2026-11-22T08:59:59.000Z\",\"service\":\"db\"}]}\n",
+        );
+    }
+
+    #[test]
+    fn an_empty_log_has_a_screen_too() {
+        let none = |_: &Request| vec![Row::Status(Box::default())];
+        check(
+            Format::Table,
+            |view| status(Path::new("/d"), &mut Fake::new(&none), view),
+            "\
+systembot  never started; `systembot run` does
+config  none: on defaults
+log     /d: 0 samples of 0 series, 0 B
+
+no open alerts
+",
+        );
+    }
+
+    #[test]
+    fn every_group_is_shown() {
+        for metric in METRICS {
+            let is_shown =
+                SHOWN.iter().any(|shown| Metric::find(shown).is_some_and(|shown| shown.word == metric.word));
+            assert!(is_shown, "nothing stands for {}", metric.word);
+        }
+    }
+}

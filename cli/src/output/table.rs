@@ -1,0 +1,288 @@
+//! Tables for people: no borders, two blanks between columns, never wider than the screen.
+//!
+//! Columns are as wide as their cells. Where that is too much, the widest of those that may be folded gives way,
+//! and its cells go on in the next line: nothing is cut off. Colours are put around the finished cells, so they
+//! do not count.
+
+use std::io::{self, Write};
+
+use clap::builder::styling::{AnsiColor, Color, Style};
+
+use super::Screen;
+
+/// Whether colours are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// On a terminal.
+    Colour,
+    /// Everywhere else, and where `NO_COLOR` is set.
+    Plain,
+}
+
+impl Paint {
+    /// A text in a style.
+    #[must_use]
+    pub fn text(self, style: Style, text: &str) -> String {
+        match self {
+            Self::Colour if style != Style::new() && !text.is_empty() => format!("{style}{text}{style:#}"),
+            Self::Colour | Self::Plain => text.to_owned(),
+        }
+    }
+}
+
+/// One cell.
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// Worth getting up for.
+    pub const RED: Style = Style::new().fg_color(Some(Color::Ansi(AnsiColor::Red)));
+    /// Worth looking at.
+    pub const YELLOW: Style = Style::new().fg_color(Some(Color::Ansi(AnsiColor::Yellow)));
+    /// All is well.
+    pub const GREEN: Style = Style::new().fg_color(Some(Color::Ansi(AnsiColor::Green)));
+    /// Beside the point.
+    pub const DIM: Style = Style::new().dimmed();
+    /// Headings.
+    pub const BOLD: Style = Style::new().bold();
+
+    /// A cell in a style.
+    #[must_use]
+    pub fn styled(text: impl Into<String>, style: Style) -> Self {
+        Self { text: text.into(), style }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), style: Style::new() }
+    }
+}
+
+/// How the cells of a column stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Words: at the left, folded where the screen is too narrow.
+    Fold,
+    /// Short words and times: at the left, never folded.
+    Left,
+    /// Figures: at the right, never folded.
+    Right,
+}
+
+/// Head of a column.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its title; if no column has one there is no head line.
+    pub title: &'static str,
+    /// How its cells stand.
+    pub align: Align,
+}
+
+/// A table that is filled, then written; or, with widths known, written row by row.
+#[derive(Debug)]
+pub struct Table {
+    columns: Vec<Column>,
+    widths: Vec<usize>,
+    rows: Vec<Vec<Cell>>,
+    screen: Screen,
+}
+
+impl Table {
+    /// Narrowest that a column is folded to.
+    const FOLDED_MIN: usize = 12;
+
+    /// An empty table.
+    #[must_use]
+    pub fn new(screen: Screen, columns: &[(&'static str, Align)]) -> Self {
+        let columns: Vec<_> = columns.iter().map(|(title, align)| Column { title, align: *align }).collect();
+        let widths = columns.iter().map(|column| width(column.title)).collect();
+        Self { columns, widths, rows: Vec::new(), screen }
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, cells: Vec<Cell>) {
+        self.widen(cells.iter().map(|cell| width(&cell.text)));
+        self.rows.push(cells);
+    }
+
+    /// Makes the columns at least so wide, for rows that are written one by one.
+    pub fn widen(&mut self, widths: impl IntoIterator<Item = usize>) {
+        for (column, wanted) in self.widths.iter_mut().zip(widths) {
+            *column = (*column).max(wanted);
+        }
+    }
+
+    /// Writes head and rows.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.write_head(out)?;
+        for row in std::mem::take(&mut self.rows) {
+            self.write_row(out, &row)?;
+        }
+        Ok(())
+    }
+
+    /// Settles the widths and writes the head.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub fn write_head(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.fit();
+        if self.columns.iter().all(|column| column.title.is_empty()) {
+            return Ok(());
+        }
+        let titles: Vec<_> =
+            self.columns.iter().map(|column| Cell::styled(column.title, Cell::BOLD)).collect();
+        self.write_row(out, &titles)
+    }
+
+    /// Writes one row.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub fn write_row(&self, out: &mut dyn Write, cells: &[Cell]) -> io::Result<()> {
+        let folded: Vec<Vec<String>> = cells
+            .iter()
+            .zip(&self.columns)
+            .zip(&self.widths)
+            .map(|((cell, column), width)| match column.align {
+                Align::Fold => fold(&cell.text, *width),
+                Align::Left | Align::Right => vec![cell.text.clone()],
+            })
+            .collect();
+        let height = folded.iter().map(Vec::len).max().unwrap_or(0);
+        for at in 0..height {
+            let mut line = String::new();
+            for (((lines, cell), column), room) in
+                folded.iter().zip(cells).zip(&self.columns).zip(&self.widths)
+            {
+                let text = lines.get(at).map_or("", String::as_str);
+                let blanks = " ".repeat(room.saturating_sub(width(text)));
+                let painted = self.screen.paint.text(cell.style, text);
+                match column.align {
+                    Align::Right => line.extend([&blanks, &painted, "  "]),
+                    Align::Fold | Align::Left => line.extend([&painted, &blanks, "  "]),
+                }
+            }
+            writeln!(out, "{}", line.trim_end_matches(' '))?;
+        }
+        Ok(())
+    }
+
+    /// Narrows the widest column that may be folded until all fit.
+    fn fit(&mut self) {
+        loop {
+            let total = self.widths.iter().sum::<usize>() + 2 * self.widths.len().saturating_sub(1);
+            let Some(excess) = total.checked_sub(self.screen.width + 1) else { return };
+            let foldable = self.columns.iter().zip(&mut self.widths).filter_map(|(column, width)| {
+                (column.align == Align::Fold && *width > Self::FOLDED_MIN).then_some(width)
+            });
+            let mut by_width: Vec<_> = foldable.collect();
+            by_width.sort_unstable();
+            let next = by_width.len().checked_sub(2).and_then(|i| by_width.get(i)).map_or(0, |width| **width);
+            let Some(widest) = by_width.pop() else { return };
+            // Down to the second widest, then they take turns.
+            let step = (*widest - next).clamp(1, excess + 1);
+            *widest = widest.saturating_sub(step).max(Self::FOLDED_MIN);
+        }
+    }
+}
+
+/// Columns that a text takes; every character is taken for one.
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Breaks a text into lines of at most `room` characters: behind blanks and underscores, before braces, and
+/// anywhere within what is too long.
+fn fold(text: &str, room: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.split('\n') {
+        let mut line = String::new();
+        for piece in paragraph.split_inclusive([' ', '_']).flat_map(before_brace) {
+            if !line.is_empty() && width(&line) + width(piece.trim_end_matches(' ')) > room {
+                lines.push(std::mem::take(&mut line));
+            }
+            for c in piece.chars() {
+                if width(&line) >= room && c != ' ' {
+                    lines.push(std::mem::take(&mut line));
+                }
+                line.push(c);
+            }
+        }
+        lines.push(line);
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// `load{` in two: the label of a series goes to the next line as a whole.
+fn before_brace(piece: &str) -> [&str; 2] {
+    let brace = piece.find('{').unwrap_or(piece.len());
+    piece.split_at_checked(brace).map_or([piece, ""], |(name, label)| [name, label])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn screen(width: usize) -> Screen {
+        Screen { width, paint: Paint::Plain }
+    }
+
+    fn text(table: &mut Table) -> String {
+        let mut out = Vec::new();
+        table.write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_cells() {
+        let mut table =
+            Table::new(screen(80), &[("Name", Align::Fold), ("Value", Align::Right), ("", Align::Left)]);
+        table.push(vec!["load1".into(), "0.5".into(), "▁█".into()]);
+        table.push(vec!["processes_total".into(), "".into(), "x".into()]);
+        table.push(vec!["a".into(), "123456".into(), "".into()]);
+        assert_eq!(
+            text(&mut table),
+            "Name              Value\nload1               0.5  ▁█\nprocesses_total          x\na                123456\n"
+        );
+    }
+
+    #[test]
+    fn what_is_too_wide_is_folded_and_nothing_is_lost() {
+        let mut table =
+            Table::new(screen(30), &[("Id", Align::Right), ("Message", Align::Fold), ("At", Align::Left)]);
+        table.push(vec!["7".into(), "disk / is 93 % full, 1.2 GiB free".into(), "12:00".into()]);
+        table.push(vec!["8".into(), "averyveryveryverylongword".into(), "12:01".into()]);
+        let text = text(&mut table);
+        assert_eq!(
+            text,
+            "Id  Message              At\n 7  disk / is 93 %       12:00\n    full, 1.2 GiB free\n \
+             8  averyveryveryverylo  12:01\n    ngword\n"
+        );
+        assert!(text.lines().all(|line| width(line) <= 30));
+    }
+
+    #[test]
+    fn colours_do_not_count() {
+        let mut table =
+            Table::new(Screen { width: 80, paint: Paint::Colour }, &[("", Align::Left), ("", Align::Left)]);
+        table.push(vec![Cell::styled("bad", Cell::RED), "x".into()]);
+        table.push(vec!["worse".into(), "y".into()]);
+        assert_eq!(text(&mut table), "\u{1b}[31mbad\u{1b}[0m    x\nworse  y\n");
+    }
+
+    #[test]
+    fn a_column_is_never_folded_to_nothing() {
+        let mut table = Table::new(screen(5), &[("", Align::Fold)]);
+        table.push(vec!["0123456789abcdef".into()]);
+        table.push(vec!["disk_used_percent{mount=\"/\"}".into()]);
+        assert_eq!(text(&mut table), "0123456789ab\ncdef\ndisk_used_\npercent\n{mount=\"/\"}\n");
+    }
+}
