@@ -1,140 +1,72 @@
 //! What the owner wants: read once, checked once.
 //!
-//! Two forms give the same [`Settings`]: `systembot.toml`, and the `system_bot.conf` of the original bot.
+//! Two forms give the same [`Settings`]: `systembot.toml`, and the `system_bot.conf` of the original bot. Which
+//! of them a file is shows in its content. All mistakes of a file are told at once, each with file, line and key.
+//! Nothing here looks at the environment or the machine but the configuration file itself: the variables and the
+//! host name are passed in.
 
-use std::{fmt, path::PathBuf, time::Duration};
+mod bounds;
+mod find;
+mod legacy;
+mod mistake;
+mod nearest;
+mod settings;
+mod show;
+pub mod size;
+mod source;
+pub mod span;
+mod toml_form;
+mod url;
 
-use systembot_model::rules::Service;
+use std::path::Path;
 
-/// Everything that can be set, checked and with defaults filled in.
+pub use find::{Env, Error, data_dir, find};
+pub use mistake::{Mistake, Mistakes};
+pub use settings::{Bridge, LogLevel, PublicAddress, Settings, Storage, Thresholds, Trend, Xmpp};
+pub use show::{Form, show, to_toml};
+pub use url::Url;
+
+use source::{Reading, Source};
+
+/// A configuration file that is in order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// The bot's name; also the name of its queue at the bridge.
-    pub name: String,
-    /// Time between two ticks, 1 s to 1 h.
-    pub sample_interval: Duration,
-    /// Time between two messages about one alert, 0 s to 30 d; zero tells none.
-    pub repeat_interval: Duration,
-    /// What is logged to stderr.
-    pub log_level: LogLevel,
-    /// How long and how much is kept.
-    pub storage: Storage,
-    /// Limits that alert when passed.
-    pub thresholds: Thresholds,
-    /// The trend rule.
-    pub trend: Trend,
-    /// Mounts that never alert, as prefixes of whole path components.
-    pub ignore_mounts: Vec<String>,
-    /// Mounts that are read though their file system is a pseudo one.
-    pub include_mounts: Vec<String>,
-    /// The service that tells the public address, and whether the owner named it (then it is asked hourly).
-    pub public_address: PublicAddress,
-    /// The HTTP message bridge, where one is used.
-    pub bridge: Option<Bridge>,
-    /// The XMPP account, where one is used.
-    pub xmpp: Option<Xmpp>,
-    /// Processes that should be running.
-    pub services: Vec<Service>,
+pub struct Loaded {
+    /// What it sets, over the defaults.
+    pub settings: Settings,
+    /// What the owner should know but need not mend: unknown keys of the legacy form.
+    pub warnings: Vec<Mistake>,
 }
 
-/// What is logged to stderr: this and graver.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogLevel {
-    /// What the owner must act on.
-    Error,
-    /// What went wrong and was recovered from.
-    Warn,
-    /// What the owner did and what the bot does.
-    #[default]
-    Info,
-    /// How it does it.
-    Debug,
-    /// Everything.
-    Trace,
+/// Reads a configuration file of either form.
+///
+/// `host_name` is the bot's name where the file gives none.
+///
+/// # Errors
+/// All mistakes of the file in order of line, or the one reason why it cannot be read.
+pub fn load(path: &Path, host_name: &str) -> Result<Loaded, Mistakes> {
+    judge(&Source::read(path)?, host_name)
 }
 
-/// `[storage]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Storage {
-    /// Age at which raw samples are pruned.
-    pub retention: Duration,
-    /// Size of the log directory above which the oldest samples are pruned, in bytes.
-    pub max_size_bytes: u64,
+/// Reads a configuration from its text; `file` is what mistakes call it.
+///
+/// A relative path in it is meant from the directory of `file`.
+///
+/// # Errors
+/// All mistakes of the text in order of line.
+pub fn parse(text: &str, file: &Path, host_name: &str) -> Result<Loaded, Mistakes> {
+    judge(&Source::new(file, text.as_bytes())?, host_name)
 }
 
-/// `[thresholds]`, percentages 0 to 100
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Thresholds {
-    /// Disk full above it.
-    pub disk_used_percent: f64,
-    /// Memory low at or below it.
-    pub memory_available_percent: f64,
-    /// CPU busy below it.
-    pub cpu_idle_percent: f64,
-}
-
-/// `[trend]`
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trend {
-    /// Standard deviations that alert, above 0 to 100.
-    pub standard_deviations: f64,
-    /// Samples before a window says anything, 2 to 800.
-    pub minimum_length: usize,
-    /// Samples that a window holds, 2 to 800.
-    pub maximum_length: usize,
-}
-
-/// `[public_address]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicAddress {
-    /// A service that answers with the address alone.
-    pub url: Url,
-    /// Whether the configuration names it: then it is asked hourly, else only when the owner asks.
-    pub is_named: bool,
-}
-
-/// `[bridge]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bridge {
-    /// Its address, ending in a slash.
-    pub url: Url,
-    /// Time between two polls, 1 s to 1 h.
-    pub poll_interval: Duration,
-}
-
-/// `[xmpp]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Xmpp {
-    /// The bot's own address.
-    pub jid: String,
-    /// File that holds its password and nothing else.
-    pub password_file: PathBuf,
-    /// Who is answered.
-    pub owners: Vec<String>,
-    /// `host:port` instead of the DNS lookup.
-    pub server: Option<String>,
-}
-
-/// An `http` or `https` address that may hold a password: printing it hides that.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Url(String);
-
-impl Url {
-    /// The whole address, password included: for requests and `config import` only.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+fn judge(source: &Source, host_name: &str) -> Result<Loaded, Mistakes> {
+    let tree = toml_form::Tree::parse(source.text());
+    let reading = if legacy::is_legacy(source.text(), &tree) {
+        legacy::read(source, host_name)
+    } else {
+        toml_form::read(source, &tree, host_name)
+    };
+    let Reading { settings, mistakes, warnings } = reading;
+    match Mistakes::new(source.merge(mistakes)) {
+        Some(mistakes) => Err(mistakes),
+        None => Ok(Loaded { settings, warnings }),
     }
 }

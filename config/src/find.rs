@@ -1,0 +1,162 @@
+//! Where the configuration and the log lie.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    io::ErrorKind,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+/// A way to ask for a variable of the environment.
+pub type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
+
+/// The configuration of the whole machine.
+const SYSTEM_FILE: &str = "/etc/systembot/systembot.toml";
+/// Where the file lies in a directory for configuration.
+const FILE: &str = "systembot/systembot.toml";
+
+/// A file or directory that cannot be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The owner named a configuration that is not there: correct the name.
+    #[error("{}: no such configuration file, though {named_by} names it", path.display())]
+    Missing {
+        /// What was named.
+        path: PathBuf,
+        /// The flag or variable that names it.
+        named_by: &'static str,
+    },
+    /// Neither a flag nor the environment tells where to keep the log: name a directory.
+    #[error("no directory for the log is known: HOME is not set; give --data-dir")]
+    NoDataDir,
+}
+
+/// The configuration file to read; `None` stands for the defaults.
+///
+/// The first of: the one that `--config` names, `$SYSTEMBOT_CONFIG`, `systembot/systembot.toml` in
+/// `$XDG_CONFIG_HOME` (or `~/.config`), `/etc/systembot/systembot.toml`.
+///
+/// # Errors
+/// [`Error::Missing`] when the flag or `$SYSTEMBOT_CONFIG` names a file that is not there.
+pub fn find(explicit: Option<&Path>, env: Env<'_>) -> Result<Option<PathBuf>, Error> {
+    find_beside(explicit, env, Path::new(SYSTEM_FILE))
+}
+
+fn find_beside(explicit: Option<&Path>, env: Env<'_>, system: &Path) -> Result<Option<PathBuf>, Error> {
+    let named = explicit
+        .map(|path| (path.to_owned(), "--config"))
+        .or_else(|| set(env, "SYSTEMBOT_CONFIG").map(|path| (PathBuf::from(path), "SYSTEMBOT_CONFIG")));
+    if let Some((path, named_by)) = named {
+        return if exists(&path) { Ok(Some(path)) } else { Err(Error::Missing { path, named_by }) };
+    }
+    let of_user = base(env, "XDG_CONFIG_HOME", ".config").map(|base| base.join(FILE));
+    Ok(of_user.into_iter().chain([system.to_owned()]).find(|path| exists(path)))
+}
+
+/// The directory that holds the log.
+///
+/// The first of: the one that `--data-dir` names, `$SYSTEMBOT_DATA_DIR`, the first of `$STATE_DIRECTORY`
+/// (systemd.exec(5) separates several by colons), `systembot` in `$XDG_STATE_HOME` (or `~/.local/state`).
+///
+/// # Errors
+/// [`Error::NoDataDir`] when none of them is set, nor HOME.
+pub fn data_dir(explicit: Option<&Path>, env: Env<'_>) -> Result<PathBuf, Error> {
+    if let Some(path) = explicit {
+        return Ok(path.to_owned());
+    }
+    if let Some(path) = set(env, "SYSTEMBOT_DATA_DIR") {
+        return Ok(path.into());
+    }
+    let state = set(env, "STATE_DIRECTORY");
+    let first = state.as_ref().and_then(|list| list.as_bytes().split(|byte| *byte == b':').next());
+    if let Some(path) = first.filter(|path| !path.is_empty()) {
+        return Ok(OsStr::from_bytes(path).into());
+    }
+    base(env, "XDG_STATE_HOME", ".local/state").map(|base| base.join("systembot")).ok_or(Error::NoDataDir)
+}
+
+/// A variable that is set to something: empty counts as not set, as the XDG base directory specification has it.
+fn set(env: Env<'_>, variable: &str) -> Option<OsString> {
+    env(variable).filter(|value| !value.is_empty())
+}
+
+/// A base directory of the XDG specification, which says that relative ones are to be ignored.
+fn base(env: Env<'_>, variable: &str, below_home: &str) -> Option<PathBuf> {
+    set(env, variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(PathBuf::from(set(env, "HOME")?).join(below_home)))
+}
+
+/// Whether something is there; what cannot be looked at is, so that reading it tells the reason.
+fn exists(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An environment of `NAME=value` words, where `~` stands for a directory.
+    fn env(words: &str, home: &Path) -> impl Fn(&str) -> Option<OsString> {
+        let words = words.replace('~', home.to_str().unwrap());
+        move |name| {
+            let found = words.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            found.map(OsString::from)
+        }
+    }
+
+    #[test]
+    fn the_configuration_is_sought_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path();
+        for path in ["flag", "env", "xdg/systembot/systembot.toml", ".config/systembot/systembot.toml", "etc"]
+        {
+            let path = home.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let look = |flag: Option<&str>, words: &str, system: &str| {
+            let flag = flag.map(|path| home.join(path));
+            find_beside(flag.as_deref(), &env(words, home), &home.join(system))
+        };
+        let check = |flag, words, system, expected: Option<&str>| {
+            assert_eq!(look(flag, words, system), Ok(expected.map(|path| home.join(path))), "{words}");
+        };
+        check(Some("flag"), "SYSTEMBOT_CONFIG=~/env HOME=~", "etc", Some("flag"));
+        check(None, "SYSTEMBOT_CONFIG=~/env XDG_CONFIG_HOME=~/xdg HOME=~", "etc", Some("env"));
+        let (in_xdg, in_home) = ("xdg/systembot/systembot.toml", ".config/systembot/systembot.toml");
+        check(None, "SYSTEMBOT_CONFIG= XDG_CONFIG_HOME=~/xdg HOME=~", "etc", Some(in_xdg));
+        check(None, "XDG_CONFIG_HOME= HOME=~", "etc", Some(in_home));
+        check(None, "XDG_CONFIG_HOME=relative HOME=~", "etc", Some(in_home));
+        check(None, "XDG_CONFIG_HOME=~/none HOME=~", "etc", Some("etc"));
+        check(None, "", "etc", Some("etc"));
+        check(None, "HOME=~/none", "none", None);
+        check(None, "HOME=~/flag", "none", None);
+
+        let missing = |named_by| Err(Error::Missing { path: home.join("none"), named_by });
+        assert_eq!(look(Some("none"), "HOME=~", "etc"), missing("--config"));
+        assert_eq!(look(None, "SYSTEMBOT_CONFIG=~/none HOME=~", "etc"), missing("SYSTEMBOT_CONFIG"));
+    }
+
+    #[test]
+    fn the_data_directory_is_told_in_order() {
+        let check = |flag: Option<&str>, words: &str, expected: Result<&str, Error>| {
+            let found = data_dir(flag.map(Path::new), &env(words, Path::new("/home/me")));
+            assert_eq!(found, expected.map(PathBuf::from), "{words}");
+        };
+        let all = "SYSTEMBOT_DATA_DIR=/env STATE_DIRECTORY=/a:/b XDG_STATE_HOME=/xdg HOME=~";
+        check(Some("here"), all, Ok("here"));
+        check(None, all, Ok("/env"));
+        check(None, "SYSTEMBOT_DATA_DIR= STATE_DIRECTORY=/a:/b XDG_STATE_HOME=/xdg", Ok("/a"));
+        check(None, "STATE_DIRECTORY=/a", Ok("/a"));
+        check(None, "STATE_DIRECTORY= XDG_STATE_HOME=/xdg HOME=~", Ok("/xdg/systembot"));
+        check(None, "XDG_STATE_HOME=relative HOME=~", Ok("/home/me/.local/state/systembot"));
+        check(None, "HOME=~", Ok("/home/me/.local/state/systembot"));
+        check(None, "", Err(Error::NoDataDir));
+    }
+}

@@ -1,0 +1,174 @@
+//! Settings as text: for people, for programs, and as a `systembot.toml` that gives them again.
+
+use serde::Serialize;
+use serde_json::Value;
+use systembot_model::rules::Service;
+
+use crate::{Settings, Url, size, span};
+
+/// How settings are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As a `systembot.toml`.
+    Toml,
+    /// As one JSON object on one line, its keys those of `systembot.toml`; `bridge` and `xmpp` may be null.
+    Json,
+    /// As CSV with the columns `key,value`; the keys dotted, items of lists numbered from 1.
+    Csv,
+}
+
+/// The settings in force, secrets hidden, in a form that ends its last line.
+#[must_use]
+pub fn show(settings: &Settings, form: Form) -> String {
+    let document = Document::new(settings, Url::to_string);
+    match form {
+        Form::Toml => toml_text(&document),
+        // Plain fields with text keys always serialise.
+        Form::Json => serde_json::to_string(&document).unwrap_or_default() + "\n",
+        Form::Csv => csv_text(&document),
+    }
+}
+
+/// A `systembot.toml` that gives the same settings, secrets included: what `config import` prints.
+#[must_use]
+pub fn to_toml(settings: &Settings) -> String {
+    let mut document = Document::new(settings, |url| url.expose().to_owned());
+    // Naming the service makes the bot ask it hourly.
+    document.public_address = document.public_address.filter(|_| settings.public_address.is_named);
+    toml_text(&document)
+}
+
+fn toml_text(document: &Document<'_>) -> String {
+    toml::to_string(document).unwrap_or_default()
+}
+
+fn csv_text(document: &Document<'_>) -> String {
+    let mut text = "key,value\n".to_owned();
+    flatten("", &serde_json::to_value(document).unwrap_or_default(), &mut text);
+    text
+}
+
+/// Writes a line for every value in a tree.
+fn flatten(path: &str, value: &Value, text: &mut String) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let value = match value {
+        Value::Null => return,
+        Value::Object(entries) => {
+            return entries.iter().for_each(|(key, value)| flatten(&below(key), value, text));
+        }
+        Value::Array(items) => {
+            let numbered = (1..).zip(items);
+            return numbered.for_each(|(number, item)| flatten(&below(&number.to_string()), item, text));
+        }
+        Value::String(value) => value.clone(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    };
+    // RFC 4180: what holds a comma, a quote or a line end is quoted.
+    let value = if value.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", value.replace('"', "\"\""))
+    } else {
+        value
+    };
+    text.push_str(&format!("{path},{value}\n"));
+}
+
+/// `systembot.toml` as a tree.
+#[derive(Serialize)]
+struct Document<'s> {
+    name: &'s str,
+    sample_interval: String,
+    repeat_interval: String,
+    log_level: &'static str,
+    storage: Storage,
+    thresholds: Thresholds,
+    trend: Trend,
+    ignore: Mounts<'s>,
+    include: Mounts<'s>,
+    public_address: Option<PublicAddress>,
+    bridge: Option<Bridge>,
+    xmpp: Option<Xmpp<'s>>,
+    service: &'s [Service],
+}
+
+#[derive(Serialize)]
+struct Storage {
+    retention: String,
+    max_size: String,
+}
+
+#[derive(Serialize)]
+struct Thresholds {
+    disk_used_percent: f64,
+    memory_available_percent: f64,
+    cpu_idle_percent: f64,
+}
+
+#[derive(Serialize)]
+struct Trend {
+    standard_deviations: f64,
+    minimum_length: usize,
+    maximum_length: usize,
+}
+
+#[derive(Serialize)]
+struct Mounts<'s> {
+    mounts: &'s [String],
+}
+
+#[derive(Serialize)]
+struct PublicAddress {
+    url: String,
+}
+
+#[derive(Serialize)]
+struct Bridge {
+    url: String,
+    poll_interval: String,
+}
+
+#[derive(Serialize)]
+struct Xmpp<'s> {
+    jid: &'s str,
+    password_file: String,
+    owner: &'s [String],
+    server: Option<&'s str>,
+}
+
+impl<'s> Document<'s> {
+    fn new(settings: &'s Settings, written: impl Fn(&Url) -> String) -> Self {
+        Self {
+            name: &settings.name,
+            sample_interval: span::format(settings.sample_interval),
+            repeat_interval: span::format(settings.repeat_interval),
+            log_level: settings.log_level.word(),
+            storage: Storage {
+                retention: span::format(settings.storage.retention),
+                max_size: size::format(settings.storage.max_size_bytes),
+            },
+            thresholds: Thresholds {
+                disk_used_percent: settings.thresholds.disk_used_percent,
+                memory_available_percent: settings.thresholds.memory_available_percent,
+                cpu_idle_percent: settings.thresholds.cpu_idle_percent,
+            },
+            trend: Trend {
+                standard_deviations: settings.trend.standard_deviations,
+                minimum_length: settings.trend.minimum_length,
+                maximum_length: settings.trend.maximum_length,
+            },
+            ignore: Mounts { mounts: &settings.ignore_mounts },
+            include: Mounts { mounts: &settings.include_mounts },
+            public_address: Some(PublicAddress { url: written(&settings.public_address.url) }),
+            bridge: settings.bridge.as_ref().map(|bridge| Bridge {
+                url: written(&bridge.url),
+                poll_interval: span::format(bridge.poll_interval),
+            }),
+            xmpp: settings.xmpp.as_ref().map(|xmpp| Xmpp {
+                jid: &xmpp.jid,
+                password_file: xmpp.password_file.to_string_lossy().into_owned(),
+                owner: &xmpp.owners,
+                server: xmpp.server.as_deref(),
+            }),
+            service: &settings.services,
+        }
+    }
+}
