@@ -4,10 +4,7 @@
 
 use std::{
     fs, io,
-    os::unix::{
-        fs::PermissionsExt,
-        net::{UnixListener, UnixStream},
-    },
+    os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -41,15 +38,9 @@ impl ControlSocket {
     /// Whoever calls this holds the log's lock, so a socket that lies there is a dead one.
     ///
     /// # Errors
-    /// Those of the file system, above all a path longer than the 107 bytes of `sun_path`, unix(7).
+    /// Those of the file system.
     pub fn listen(path: &Path, inbox: Inbox) -> io::Result<Self> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let listener = UnixListener::bind(path)?;
-        // The directory is 0700, so nobody else came in before this.
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        let listener = remote::bind(path)?;
         thread::Builder::new().name("control".into()).spawn(move || accept(&listener, &inbox))?;
         Ok(Self { path: path.to_owned() })
     }
@@ -110,23 +101,28 @@ fn answer(stream: UnixStream, inbox: &Inbox) -> anyhow::Result<()> {
                 let (reply, answered) = oneshot::channel();
                 inbox.put_entry(Entry::Ask { from: Address::console(), text, zone, reply })?;
                 let Answered { text, understood } = answered.blocking_recv()?;
-                rows.push(&Row::Answer { text, understood })?;
+                push(&mut rows, &Row::Answer { text, understood });
             }
             Request::Import(import) => {
                 let (reply, imported) = oneshot::channel();
                 inbox.put_entry(Entry::Import { import: Box::new(import), reply })?;
-                rows.push(&imported.blocking_recv()?)?;
+                push(&mut rows, &imported.blocking_recv()?);
             }
             request => {
                 let (reply, look) = oneshot::channel();
                 inbox.put_entry(Entry::Look(reply))?;
                 let (reader, state) = look.blocking_recv()?;
                 if let Err(error) = query::answer(&reader, &state, &request, &mut |row| rows.push(&row)) {
-                    rows.push(&Row::Failed(error.to_string()))?;
+                    push(&mut rows, &Row::Failed(error.to_string()));
                 }
             }
         }
         rows.finish()?;
     }
     Ok(())
+}
+
+/// Sends one row; whether the client was still there is told by the end of the answer.
+fn push(rows: &mut RowWriter<'_>, row: &Row) {
+    let _ = rows.push(row);
 }

@@ -134,6 +134,11 @@ impl Engine {
         let effects = loop {
             match self.step(&input) {
                 Ok(effects) => break effects,
+                Err(error @ systembot_storage::Error::TooLarge { .. }) => {
+                    // Every part of an event has a limit, so this is a mistake of ours; retrying would not end.
+                    error!(%error, "an event was left out");
+                    break Vec::new();
+                }
                 Err(error) => {
                     if failures == 0 {
                         error!(%error, "the log cannot be written; I keep trying, and nothing is lost meanwhile");
@@ -171,6 +176,9 @@ impl Engine {
         for record in &appended.records {
             self.state.apply(record);
             log_record(record);
+        }
+        if let Some(error) = appended.problem {
+            warn!(%error, "older ticks could not be packed; it is tried again with the next one");
         }
         if appended.sealed {
             self.checkpoint();
@@ -255,7 +263,7 @@ impl Engine {
     }
 
     fn import(&mut self, import: &systembot_storage::query::Import) -> Row {
-        match self.log.import(import) {
+        match self.log.import(self.clock.now(), import) {
             Ok(imported) => {
                 for record in &imported.records {
                     self.state.apply(record);

@@ -11,7 +11,6 @@ use tokio::sync::{mpsc, oneshot};
 pub const WAITING_MAX: usize = 256;
 
 /// What the engine is asked to do.
-#[derive(Debug)]
 pub enum Entry {
     /// Take an input.
     Input {
@@ -52,7 +51,7 @@ pub struct Answered {
 }
 
 /// The engine's inbox, for the edges of the daemon.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Inbox(mpsc::Sender<Entry>);
 
 /// The engine has ended.

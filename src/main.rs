@@ -1,3 +1,29 @@
 //! The program `systembot`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use systembot::{
+    clock::{Clock, SystemClock},
+    local,
+    run::{self, Run},
+};
+use systembot_cli::{Edges, Judged, Setup};
+use systembot_model::{Rules, detect::Detector};
+
+fn main() -> ExitCode {
+    systembot_cli::main(
+        std::env::args_os(),
+        &Edges {
+            now: &|| SystemClock.now(),
+            run: &|setup: Setup| run::run(Run::new(setup)),
+            ask: &local::ask,
+            detector: &|| {
+                let mut detector = Detector::new(Rules::default());
+                Box::new(move |at, value| {
+                    let (score, is_alert) = detector.push(at, value);
+                    Judged { score, is_alert }
+                })
+            },
+        },
+    )
+}

@@ -15,9 +15,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use systembot_cli::Setup;
 use systembot_config::Settings;
 use systembot_model::{Address, Effect, Input};
-use systembot_storage::remote;
+use systembot_storage::remote::Client;
 use tokio::{
     runtime::{Builder, Handle},
     signal::unix::{SignalKind, signal},
@@ -49,6 +50,18 @@ pub struct Run {
     pub config: Option<PathBuf>,
     /// Where the log lies, or shall lie.
     pub data_dir: PathBuf,
+}
+
+impl Run {
+    /// The run of the configuration in force.
+    #[must_use]
+    pub fn new(setup: Setup) -> Self {
+        for warning in &setup.loaded.warnings {
+            // A closed stderr is no reason not to run.
+            let _ = writeln!(std::io::stderr(), "systembot: {warning}");
+        }
+        Self { settings: setup.loaded.settings, config: setup.config, data_dir: setup.data_dir }
+    }
 }
 
 /// Time for the goodbye to reach its destinations.
@@ -112,7 +125,7 @@ pub fn run(run: Run) -> anyhow::Result<()> {
             "watching; the log lies in {}",
             run.data_dir.display()
         );
-        let mut running = Running { inbox: inbox.clone(), orders, driving, sampling, engine };
+        let running = Running { inbox: inbox.clone(), orders, driving, sampling, engine };
         tokio::select! {
             // Cancel-safe: a signal that is not waited for stays noted by its stream.
             result = terminated() => { result?; running.end(&mut engine_end).await }
@@ -142,8 +155,9 @@ fn open(data_dir: &Path, clock: &Arc<dyn Clock>) -> anyhow::Result<Engine> {
     loop {
         match Engine::open(data_dir, Arc::clone(clock)) {
             Ok(engine) => return Ok(engine),
-            Err(systembot_storage::Error::Locked) => {
-                if let Some(pid) = remote::daemon_pid(&data_dir.join("control.sock")) {
+            Err(systembot_storage::Error::Locked { .. }) => {
+                let other = Client::connect(&data_dir.join("control.sock")).ok();
+                if let Some(pid) = other.and_then(|client| client.daemon_pid()) {
                     bail!("{} is in use by another systembot, pid {pid}", data_dir.display());
                 }
                 if clock.steady().saturating_sub(began) > LOCK_PATIENCE {
