@@ -11,6 +11,8 @@ use systembot_cli::{Edges, Judged, Setup};
 use systembot_model::{Rules, detect::Detector};
 
 fn main() -> ExitCode {
+    // The log is for its owner alone, whichever command opens it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     systembot_cli::main(
         std::env::args_os(),
         &Edges {

@@ -79,8 +79,6 @@ const PROCESSES_READ: usize = 50;
 /// One line: a data directory that cannot be made or is in use, a log that cannot be opened, a thread that died.
 pub fn run(run: Run) -> anyhow::Result<()> {
     logging::begin(run.settings.log_level);
-    // Nothing that the daemon makes is for others.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // A second call only says that one is installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

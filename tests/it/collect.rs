@@ -48,6 +48,10 @@ impl Clock for TestClock {
         Timestamp::from_ms(0)
     }
 
+    fn wait(&self, span: Duration) {
+        self.advance(u64::try_from(span.as_millis()).unwrap(), 0);
+    }
+
     fn steady(&self) -> Duration {
         Duration::from_millis(self.steady.load(Ordering::Relaxed))
     }

@@ -123,9 +123,11 @@ impl Home {
 
     /// Starts the daemon and returns once its first sample is in the log.
     pub(crate) fn start(&self) -> Daemon {
-        let before = self.rows(&["history", "load1", "--since", "1h"]).len();
+        // Before the first start there is no log to be asked.
+        let samples = || self.ask(&["--format", "csv", "history", "load1", "--since", "1h"]).stdout.lines().count();
+        let before = samples();
         let daemon = self.spawn();
-        until("the first sample", || self.rows(&["history", "load1", "--since", "1h"]).len() > before);
+        until("the first sample", || samples() > before);
         daemon
     }
 

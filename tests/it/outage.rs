@@ -30,7 +30,7 @@ fn no_fault_of_the_bridge_stops_the_sampling_or_loses_a_reply() {
         bridge.wait_for_replies(1, LIMIT);
         until("the greeting to be recorded", || home.rows(&["status"])[0]["backlog"] == 0);
 
-        bridge.fail(Requests::Replies, fault, ALWAYS);
+        bridge.fail(Requests::Puts, fault, ALWAYS);
         for line in ["uptime", "cpus", "date"] {
             bridge.push_command(line);
         }
@@ -73,7 +73,7 @@ fn an_outage_ends_in_one_digest_oldest_first() {
     ));
     let daemon = home.start();
     bridge.wait_for_replies(1, LIMIT);
-    bridge.fail(Requests::Replies, Fault::Status(500), ALWAYS);
+    bridge.fail(Requests::Puts, Fault::Status(500), ALWAYS);
     for line in ["load", "cpus", "memory", "uptime", "date", "disk", "services"] {
         bridge.push_command(line);
     }
