@@ -34,7 +34,7 @@ use crate::{output::Screen, pipe::OUTPUT_BYTES};
 /// The whole command line: reads the arguments, the program's name first, and does what they say.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>, edges: &Edges<'_>) -> ExitCode {
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let (stdin, stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
     let env = |name: &str| std::env::var_os(name);
     let text = |name: &str| env(name).and_then(|value| value.into_string().ok());
     let terminal = terminal_size::terminal_size_of(&stdout).map(|(width, _)| width.0);
@@ -43,7 +43,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, edges: &Edges<'_>) -> Exit
         is_typed: stdin.is_terminal() && stdout.is_terminal(),
         input: &mut stdin.lock(),
         is_errors_seen: stderr.is_terminal(),
-        errors: &mut stderr.lock(),
+        // Not locked: the threads of `run` write their log there while this one waits for the end.
+        errors: &mut stderr,
         screen: Screen::new(text("COLUMNS").as_deref(), terminal, text("NO_COLOR").as_deref()),
         zone: jiff::tz::TimeZone::system(),
         wait: &|span| wait_for_reader(&stdout, span),

@@ -124,7 +124,8 @@ impl Home {
     /// Starts the daemon and returns once its first sample is in the log.
     pub(crate) fn start(&self) -> Daemon {
         // Before the first start there is no log to be asked.
-        let samples = || self.ask(&["--format", "csv", "history", "load1", "--since", "1h"]).stdout.lines().count();
+        let samples =
+            || self.ask(&["--format", "csv", "history", "load1", "--since", "1h"]).stdout.lines().count();
         let before = samples();
         let daemon = self.spawn();
         until("the first sample", || samples() > before);
