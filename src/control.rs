@@ -108,7 +108,14 @@ fn answer(stream: UnixStream, inbox: &Inbox) -> anyhow::Result<()> {
                 inbox.put_entry(Entry::Import { import: Box::new(import), reply })?;
                 push(&mut rows, &imported.blocking_recv()?);
             }
-            request => {
+            request @ (Request::Status
+            | Request::Series
+            | Request::History(_)
+            | Request::Trends { .. }
+            | Request::Alerts { .. }
+            | Request::Why { .. }
+            | Request::Events { .. }
+            | Request::Verify) => {
                 let (reply, look) = oneshot::channel();
                 inbox.put_entry(Entry::Look(reply))?;
                 let (reader, state) = look.blocking_recv()?;

@@ -242,7 +242,6 @@ impl Engine {
     fn answer_waiting(&mut self, input: &Input) {
         let now = self.clock.local();
         let state = &self.state;
-        #[expect(clippy::wildcard_enum_match_arm, reason = "only these two are waited for")]
         let text = |question: Question| match (input, question) {
             (Input::AddressFetched(result), Question::PublicAddress) => {
                 Some(command::public_address(state, &now, result))

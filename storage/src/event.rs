@@ -93,6 +93,9 @@ pub struct Events {
     filter: EventFilter,
 }
 
+/// What stands at a key: its number, where the key has one, and the record, where it is wanted.
+pub(crate) type Numbered = (Option<Seq>, Result<Option<Record>, Error>);
+
 impl Events {
     /// Records up to a number.
     pub(crate) fn start(trees: &Trees, filter: EventFilter, up_to: Seq) -> Self {
@@ -103,15 +106,12 @@ impl Events {
     }
 
     /// The next item with its number, where that is known; `Ok(None)` for what is not wanted.
-    pub(crate) fn next_numbered(&mut self) -> Option<(Option<Seq>, Result<Option<Record>, Error>)> {
+    pub(crate) fn next_numbered(&mut self) -> Option<Numbered> {
         let item = self.items.as_mut()?.next()?;
         Some(self.read(item))
     }
 
-    fn read(
-        &mut self,
-        item: sled::Result<(sled::IVec, sled::IVec)>,
-    ) -> (Option<Seq>, Result<Option<Record>, Error>) {
+    fn read(&mut self, item: sled::Result<(sled::IVec, sled::IVec)>) -> Numbered {
         match item {
             Ok((key, value)) => match whole_key(&key) {
                 Some(seq) => (Some(seq), self.decode(&key, value, seq)),

@@ -92,8 +92,11 @@ pub(crate) fn read(trees: &Trees, after: Seq, up_to: Seq) -> Result<Vec<Tick>, E
     Ok(whole)
 }
 
+/// Parts of each slot, and the newest tick with its record number.
+pub(crate) type Survey = (Vec<u16>, Option<(u64, Seq)>);
+
 /// How many parts each slot has, and the greatest tick and record number in the ring.
-pub(crate) fn survey(trees: &Trees) -> Result<(Vec<u16>, Option<(u64, Seq)>), Error> {
+pub(crate) fn survey(trees: &Trees) -> Result<Survey, Error> {
     let slots = usize::try_from(RING_SLOTS).unwrap_or(usize::MAX);
     let (mut parts, mut newest) = (vec![0_u16; slots], None);
     for item in &trees.hot {

@@ -62,14 +62,6 @@ impl Home {
         home
     }
 
-    pub(crate) fn rewrite_config(&self, text: &str) {
-        fs::write(self.config.as_ref().unwrap(), text).unwrap();
-    }
-
-    pub(crate) fn config(&self) -> PathBuf {
-        self.config.clone().unwrap()
-    }
-
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
     }

@@ -160,17 +160,15 @@ impl Check<'_> {
             };
             #[expect(clippy::wildcard_enum_match_arm, reason = "only what is about alerts is looked at")]
             match record.event {
-                Event::AlertFired(alert) => {
-                    if !fired.insert(alert.id) {
-                        self.fault(format!("{number}: alert {} fired twice", alert.id));
-                    }
+                Event::AlertFired(alert) if !fired.insert(alert.id) => {
+                    self.fault(format!("{number}: alert {} fired twice", alert.id));
                 }
                 Event::AlertRepeated { id, .. }
                 | Event::AlertAcknowledged { id, .. }
-                | Event::AlertResolved { id, .. } => {
-                    if !fired.contains(&id) {
-                        self.fault(format!("{number}: is about alert {id}, which never fired"));
-                    }
+                | Event::AlertResolved { id, .. }
+                    if !fired.contains(&id) =>
+                {
+                    self.fault(format!("{number}: is about alert {id}, which never fired"));
                 }
                 _ => {}
             }

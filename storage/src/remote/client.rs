@@ -111,13 +111,15 @@ fn give(frames: &mpsc::Receiver<Result<Vec<u8>, RemoteError>>, sink: Sink<'_>) -
 
 fn connection(path: &Path) -> Result<UnixStream, RemoteError> {
     let connected = with_short_path(path, |path| UnixStream::connect(path));
-    let mut stream = connected.map_err(|error| match error.kind() {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the system's kinds of error are not ours")]
+    let refused = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
             RemoteError::NoDaemon { path: path.to_owned() }
         }
         io::ErrorKind::PermissionDenied => RemoteError::Denied { path: path.to_owned() },
         _ => RemoteError::Io(error),
-    })?;
+    };
+    let mut stream = connected.map_err(refused)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     greet(&mut stream).map_err(super::closed)?;

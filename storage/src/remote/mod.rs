@@ -129,6 +129,7 @@ fn write_frame(stream: &mut UnixStream, bytes: &[u8]) -> Result<(), RemoteError>
 }
 
 /// An end where something was expected is no error of the system.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the system's kinds of error are not ours")]
 fn closed(error: io::Error) -> RemoteError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {

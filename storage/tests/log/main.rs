@@ -9,6 +9,13 @@
 //! - `damage`: bytes that change on disk
 //! - `remote`: the control socket
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, as it should"
+)]
+
 mod append;
 mod damage;
 mod fold;
