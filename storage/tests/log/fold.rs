@@ -102,6 +102,20 @@ proptest! {
 }
 
 #[test]
+fn ticks_that_read_nothing_leave_no_trace_in_the_state() {
+    for readings in [&[("load1", 1.0)][..], &[]] {
+        let mut world = World::new();
+        let mut fold = State::default();
+        for i in 0..600_i64 {
+            let sample = sampled(if (200..210).contains(&i) { readings } else { &[] });
+            let done = world.log().append(at(i * 1_000), vec![sample]).unwrap();
+            done.records.iter().for_each(|record| fold.apply(record));
+        }
+        assert_eq!(world.log().load_state().unwrap(), fold);
+    }
+}
+
+#[test]
 fn a_checkpoint_that_cannot_be_used_is_passed_over() {
     let mut world = World::new();
     let mut fold = State::default();
