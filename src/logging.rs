@@ -29,7 +29,7 @@ enum Style {
 
 /// Sends log lines of this level and graver to stderr.
 pub fn begin(level: LogLevel) {
-    let style = if std::env::var_os("JOURNAL_STREAM").is_some() {
+    let style = if is_journal() {
         Style::Journal
     } else if std::io::stderr().is_terminal() {
         Style::Terminal
@@ -49,6 +49,14 @@ pub fn begin(level: LogLevel) {
     let subscriber = tracing_subscriber::registry().with(targets).with(lines);
     // Only a second call can fail, and then the first one holds.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Whether stderr is the journal's socket: device and inode as `JOURNAL_STREAM` of systemd.exec(5) names them. A
+/// shell below a unit inherits the variable, but not the stream.
+fn is_journal() -> bool {
+    let named = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    rustix::fs::fstat(std::io::stderr())
+        .is_ok_and(|stream| named == format!("{}:{}", stream.st_dev, stream.st_ino))
 }
 
 struct Lines(Style);

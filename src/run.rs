@@ -123,11 +123,15 @@ pub fn run(run: Run) -> anyhow::Result<()> {
             "watching; the log lies in {}",
             run.data_dir.display()
         );
-        let running = Running { inbox: inbox.clone(), orders, driving, sampling, engine };
+        let mut running = Running { inbox: inbox.clone(), orders, driving, sampling, engine };
+        // Cancel-safe: a signal that is not waited for stays noted by its stream, the others only look whether
+        // something has ended. A part that dies takes the daemon down: a supervisor starts it again, whole.
         tokio::select! {
-            // Cancel-safe: a signal that is not waited for stays noted by its stream.
-            result = terminated() => { result?; running.end(&mut engine_end).await }
+            biased;
             _ = &mut engine_end => { bail!("the engine died; the log is intact, start again") }
+            _ = &mut running.sampling.ended => { bail!("the sampler died; the log is intact, start again") }
+            () = transport_ended(&mut running.driving) => { bail!("the bridge's task died; the log is intact, start again") }
+            result = terminated() => { result?; running.end(&mut engine_end).await }
         }
     });
     drop(socket);
@@ -173,6 +177,8 @@ fn open(data_dir: &Path, clock: &Arc<dyn Clock>) -> anyhow::Result<Engine> {
 /// The sampling thread, and what ends it when dropped.
 struct Sampling {
     stop: std_mpsc::Sender<()>,
+    /// Closed when the thread ends, however it ends.
+    ended: oneshot::Receiver<()>,
     thread: JoinHandle<()>,
 }
 
@@ -185,11 +191,13 @@ fn begin_sampling(run: &Run, clock: &Arc<dyn Clock>, inbox: Inbox) -> anyhow::Re
     };
     let (interval, clock) = (run.settings.sample_interval, Arc::clone(clock));
     let (stop, stopped) = std_mpsc::channel();
+    let (alive, ended) = oneshot::channel::<()>();
     let thread = thread::Builder::new().name("sampler".into()).spawn(move || {
+        let _alive = alive;
         let collectors = Collectors::new(options, Arc::clone(&clock));
         sampler::run(collectors, interval, &clock, &inbox, &stopped);
     })?;
-    Ok(Sampling { stop, thread })
+    Ok(Sampling { stop, ended, thread })
 }
 
 type Orders = Option<mpsc::Sender<Order>>;
@@ -206,6 +214,15 @@ fn begin_transport(
     let desk = Desk { orders: ordered, inbox: inbox.clone(), clock: Arc::clone(clock) };
     let driving = tokio::spawn(drive(transport, desk, Pace::new(bridge.poll_interval)));
     Ok((Some(orders), Some(driving)))
+}
+
+/// Returns when the transport's task has ended; never where there is none.
+async fn transport_ended(driving: &mut Driving) {
+    match driving {
+        // How it ended is told by the task itself.
+        Some(task) => drop(task.await),
+        None => std::future::pending().await,
+    }
 }
 
 /// Hands effects to whoever brings them about.
@@ -316,7 +333,7 @@ async fn terminated() -> anyhow::Result<()> {
 struct Running {
     inbox: Inbox,
     orders: Orders,
-    driving: Option<tokio::task::JoinHandle<()>>,
+    driving: Driving,
     sampling: Sampling,
     engine: JoinHandle<()>,
 }
