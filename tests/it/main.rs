@@ -4,6 +4,7 @@
 //! - `collect`: the readers of the machine, against trees of their own and against this machine.
 //! - `transport`: what goes over the bridge and comes back, with every way it can fail.
 //! - `run`: the daemon's life, and questions while it runs and after.
+//! - `tidy`: what the manifests and the lock file must hold to.
 //! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `crash`: kill -9.
 #![allow(
     clippy::unwrap_used,
@@ -19,4 +20,5 @@ mod crash;
 mod daemon;
 mod outage;
 mod run;
+mod tidy;
 mod transport;
