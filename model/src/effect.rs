@@ -47,7 +47,7 @@ fn effect(record: &Record) -> Option<Effect> {
 
 /// What a start must resume: undelivered messages in order, and unanswered questions.
 ///
-/// Greetings and goodbyes of an earlier run are not among it; [`crate::decide`] drops them at the start.
+/// Greetings and goodbyes of an earlier run are not among it; [`crate::decide()`] drops them at the start.
 #[must_use]
 pub fn owed(state: &State) -> Vec<Effect> {
     let is_stale = |kind| matches!(kind, MessageKind::Greeting | MessageKind::Goodbye);
