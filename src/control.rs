@@ -21,7 +21,7 @@ use systembot_storage::{
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
-use crate::inbox::{Answered, Entry, Inbox};
+use crate::inbox::{Answered, Asked, Entry, Inbox};
 
 /// Questions answered at once; one more waits until the next accept.
 const ANSWERING_MAX: usize = 8;
@@ -99,7 +99,7 @@ fn answer(stream: UnixStream, inbox: &Inbox) -> anyhow::Result<()> {
         match request {
             Request::Ask { text, zone } => {
                 let (reply, answered) = oneshot::channel();
-                inbox.put_entry(Entry::Ask { from: Address::console(), text, zone, reply })?;
+                inbox.ask(Asked::Line { from: Address::console(), text, zone, reply })?;
                 let Answered { text, understood } = answered.blocking_recv()?;
                 push(&mut rows, &Row::Answer { text, understood });
             }
@@ -117,7 +117,7 @@ fn answer(stream: UnixStream, inbox: &Inbox) -> anyhow::Result<()> {
             | Request::Events { .. }
             | Request::Verify) => {
                 let (reply, look) = oneshot::channel();
-                inbox.put_entry(Entry::Look(reply))?;
+                inbox.ask(Asked::Look(reply))?;
                 let (reader, state) = look.blocking_recv()?;
                 if let Err(error) = query::answer(&reader, &state, &request, &mut |row| rows.push(&row)) {
                     push(&mut rows, &Row::Failed(error.to_string()));

@@ -10,12 +10,17 @@ use systembot_model::{
     decide, due, effects, owed,
 };
 use systembot_storage::{Log, query::Row};
-use tokio::{runtime::Handle, sync::mpsc, sync::oneshot, time::timeout};
+use tokio::{
+    runtime::Handle,
+    select,
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
 use tracing::{debug, error, info, warn};
 
 use crate::{
     clock::Clock,
-    inbox::{Answered, Entry, in_zone},
+    inbox::{Answered, Asked, Ends, Entry, in_zone},
 };
 
 /// Longest wait for an input: the wall clock may have been set since a deadline was looked up.
@@ -31,6 +36,24 @@ pub struct Engine {
     state: State,
     clock: Arc<dyn Clock>,
     waiting: Vec<(Question, oneshot::Sender<Answered>)>,
+}
+
+/// What the engine needs while it runs.
+struct Desk<'a, H> {
+    questions: mpsc::Receiver<Asked>,
+    runtime: &'a Handle,
+    /// Hands effects to whoever brings them about.
+    hand_out: H,
+}
+
+/// What the engine does next.
+enum Next {
+    Question(Asked),
+    Entry(Entry),
+    /// A deadline may have come.
+    Nothing,
+    /// Nobody is left who could say anything.
+    End,
 }
 
 impl Engine {
@@ -75,61 +98,74 @@ impl Engine {
     }
 
     /// Works through the inbox until [`Input::Stopping`] is recorded, handing effects out.
-    pub fn run(
-        mut self,
-        mut inbox: mpsc::Receiver<Entry>,
-        runtime: &Handle,
-        mut hand_out: impl FnMut(Effect),
-    ) {
+    pub fn run(mut self, inbox: Ends, runtime: &Handle, hand_out: impl FnMut(Effect)) {
+        let Ends { mut entries, questions } = inbox;
+        let mut desk = Desk { questions, runtime, hand_out };
         let mut pause = Duration::ZERO;
         loop {
             let wait =
                 due(&self.state).map_or(WAIT_MAX, |due| due.since(self.clock.now()).min(WAIT_MAX)).max(pause);
-            match runtime.block_on(async { timeout(wait, inbox.recv()).await }) {
-                Ok(Some(entry)) => {
+            let next = runtime.block_on(async {
+                // Cancel-safe: `recv` takes an entry or leaves it in its channel, the wait is a moment. Questions
+                // first: they are few, and somebody waits.
+                select! {
+                    biased;
+                    Some(question) = desk.questions.recv() => Next::Question(question),
+                    entry = entries.recv() => entry.map_or(Next::End, Next::Entry),
+                    () = sleep(wait) => Next::Nothing,
+                }
+            });
+            match next {
+                Next::Question(question) => self.answer(question, &mut desk.hand_out),
+                Next::Entry(entry) => {
                     let is_last = matches!(entry, Entry::Input { input: Input::Stopping, .. });
-                    self.take(entry, &mut hand_out);
+                    self.take(entry, &mut desk);
                     if is_last {
                         break;
                     }
                 }
-                Ok(None) => break,
-                Err(_) if due(&self.state).is_some_and(|due| due <= self.clock.now()) => {
-                    self.input(Input::Woken, &mut hand_out);
+                Next::End => break,
+                Next::Nothing if due(&self.state).is_some_and(|due| due <= self.clock.now()) => {
+                    self.input(Input::Woken, &mut desk);
                     pause = WAIT_MIN;
                     continue;
                 }
-                Err(_) => {}
+                Next::Nothing => {}
             }
             pause = Duration::ZERO;
         }
         self.checkpoint();
     }
 
-    fn take(&mut self, entry: Entry, hand_out: &mut impl FnMut(Effect)) {
+    fn take(&mut self, entry: Entry, desk: &mut Desk<'_, impl FnMut(Effect)>) {
         match entry {
             Entry::Input { input, done } => {
-                self.input(input, hand_out);
+                self.input(input, desk);
                 if let Some(done) = done {
                     // Who waited may have gone; the records stand.
                     let _ = done.send(());
                 }
             }
-            Entry::Ask { from, text, zone, reply } => self.ask(&from, &text, zone, reply, hand_out),
             Entry::Import { import, reply } => {
                 let row = self.import(&import);
                 // As above.
                 let _ = reply.send(row);
             }
-            Entry::Look(reply) => {
-                // As above.
+        }
+    }
+
+    fn answer(&mut self, question: Asked, hand_out: &mut impl FnMut(Effect)) {
+        match question {
+            Asked::Line { from, text, zone, reply } => self.ask(&from, &text, zone, reply, hand_out),
+            Asked::Look(reply) => {
+                // Who asked may have gone.
                 let _ = reply.send((self.log.reader(), self.state.clone()));
             }
         }
     }
 
     /// Takes an input, however long the log refuses to be written: nothing is told that is not recorded.
-    fn input(&mut self, input: Input, hand_out: &mut impl FnMut(Effect)) {
+    fn input(&mut self, input: Input, desk: &mut Desk<'_, impl FnMut(Effect)>) {
         let mut failures = 0_usize;
         let effects = loop {
             match self.step(&input) {
@@ -143,7 +179,7 @@ impl Engine {
                     if failures == 0 {
                         error!(%error, "the log cannot be written; I keep trying, and nothing is lost meanwhile");
                     }
-                    self.reopen(failures);
+                    self.reopen(failures, desk);
                     failures = failures.saturating_add(1);
                 }
             }
@@ -152,13 +188,22 @@ impl Engine {
             info!("the log can be written again");
         }
         self.answer_waiting(&input);
-        effects.into_iter().for_each(hand_out);
+        effects.into_iter().for_each(&mut desk.hand_out);
     }
 
     /// sled keeps failing once a write has failed: only a new handle writes again.
-    fn reopen(&mut self, failures: usize) {
+    fn reopen(&mut self, failures: usize, desk: &mut Desk<'_, impl FnMut(Effect)>) {
         let wait = REOPEN_WAITS_S.get(failures).or(REOPEN_WAITS_S.last()).copied().unwrap_or(1);
-        self.clock.wait(Duration::from_secs(wait));
+        let until = self.clock.steady() + Duration::from_secs(wait);
+        loop {
+            let left = until.saturating_sub(self.clock.steady());
+            match desk.runtime.block_on(async { timeout(left, desk.questions.recv()).await }) {
+                Ok(Some(question)) => self.answer(question, &mut desk.hand_out),
+                // Nobody can ask any more; the log is still worth the wait.
+                Ok(None) => self.clock.wait(left),
+                Err(_) => break,
+            }
+        }
         if let Err(error) = self.log.reopen() {
             debug!(%error, "the log cannot be opened yet");
         }

@@ -1,4 +1,5 @@
-//! The one way into the engine: a bounded queue.
+//! The way into the engine: a bounded queue of what has to be recorded, and one of questions beside it, which are
+//! answered also while the log cannot be written and the other queue waits.
 
 use systembot_model::{Address, Input, LocalTime, State};
 use systembot_storage::{
@@ -9,8 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Entries that may wait; at one pass a second and a stalled disk, more than four minutes.
 pub const WAITING_MAX: usize = 256;
+/// Questions that may wait: more than the control socket takes at once.
+const QUESTIONS_MAX: usize = 16;
 
-/// What the engine is asked to do.
+/// What the engine has to record.
 pub enum Entry {
     /// Take an input.
     Input {
@@ -19,8 +22,19 @@ pub enum Entry {
         /// Told once the input's records are durable and folded in.
         done: Option<oneshot::Sender<()>>,
     },
+    /// Load history.
+    Import {
+        /// Part of a file.
+        import: Box<Import>,
+        /// Takes what became of it.
+        reply: oneshot::Sender<Row>,
+    },
+}
+
+/// What somebody at a shell wants to know now.
+pub enum Asked {
     /// Answer a chat line at once, to whoever holds the other end.
-    Ask {
+    Line {
         /// Who asks.
         from: Address,
         /// The line.
@@ -29,13 +43,6 @@ pub enum Entry {
         zone: Option<(i32, String)>,
         /// Takes the answer.
         reply: oneshot::Sender<Answered>,
-    },
-    /// Load history.
-    Import {
-        /// Part of a file.
-        import: Box<Import>,
-        /// Takes what became of it.
-        reply: oneshot::Sender<Row>,
     },
     /// Show the state of now, with a reader of the log at the same number or a later one.
     Look(oneshot::Sender<(Reader, State)>),
@@ -52,7 +59,18 @@ pub struct Answered {
 
 /// The engine's inbox, for the edges of the daemon.
 #[derive(Clone)]
-pub struct Inbox(mpsc::Sender<Entry>);
+pub struct Inbox {
+    entries: mpsc::Sender<Entry>,
+    questions: mpsc::Sender<Asked>,
+}
+
+/// The engine's own ends of its inbox.
+pub struct Ends {
+    /// What has to be recorded, in order.
+    pub entries: mpsc::Receiver<Entry>,
+    /// What is asked meanwhile.
+    pub questions: mpsc::Receiver<Asked>,
+}
 
 /// The engine has ended.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -60,11 +78,12 @@ pub struct Inbox(mpsc::Sender<Entry>);
 pub struct Closed;
 
 impl Inbox {
-    /// An inbox and its reading end.
+    /// An inbox and its reading ends.
     #[must_use]
-    pub fn new() -> (Self, mpsc::Receiver<Entry>) {
-        let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        (Self(sender), receiver)
+    pub fn new() -> (Self, Ends) {
+        let (entries, entries_end) = mpsc::channel(WAITING_MAX);
+        let (questions, questions_end) = mpsc::channel(QUESTIONS_MAX);
+        (Self { entries, questions }, Ends { entries: entries_end, questions: questions_end })
     }
 
     /// Hands an input over and waits until it is recorded.
@@ -73,7 +92,7 @@ impl Inbox {
     /// [`Closed`] when the engine has ended.
     pub async fn record(&self, input: Input) -> Result<(), Closed> {
         let (done, recorded) = oneshot::channel();
-        self.0.send(Entry::Input { input, done: Some(done) }).await.map_err(|_| Closed)?;
+        self.entries.send(Entry::Input { input, done: Some(done) }).await.map_err(|_| Closed)?;
         recorded.await.map_err(|_| Closed)
     }
 
@@ -90,7 +109,15 @@ impl Inbox {
     /// # Errors
     /// [`Closed`] when the engine has ended.
     pub fn put_entry(&self, entry: Entry) -> Result<(), Closed> {
-        self.0.blocking_send(entry).map_err(|_| Closed)
+        self.entries.blocking_send(entry).map_err(|_| Closed)
+    }
+
+    /// Asks from a thread that may block while there are too many questions.
+    ///
+    /// # Errors
+    /// [`Closed`] when the engine has ended.
+    pub fn ask(&self, question: Asked) -> Result<(), Closed> {
+        self.questions.blocking_send(question).map_err(|_| Closed)
     }
 }
 

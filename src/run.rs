@@ -92,7 +92,7 @@ pub fn run(run: Run) -> anyhow::Result<()> {
     }
 
     let mut engine = open(&run.data_dir, &clock)?;
-    let (inbox, entries) = Inbox::new();
+    let (inbox, ends) = Inbox::new();
     let sampling = begin_sampling(&run, &clock, inbox.clone())?;
     let mut effects = engine.owed();
     let starting = Input::Starting {
@@ -114,7 +114,7 @@ pub fn run(run: Run) -> anyhow::Result<()> {
         let engine = thread::Builder::new().name("engine".into()).spawn(move || {
             // On this thread, which may wait until the transport takes what is owed.
             effects.into_iter().for_each(|effect| hand_out.take(effect));
-            engine.run(entries, &handle, |effect| hand_out.take(effect));
+            engine.run(ends, &handle, |effect| hand_out.take(effect));
             // Whoever supervises may be gone already.
             let _ = engine_ended.send(());
         })?;

@@ -40,7 +40,7 @@ pub enum Error {
         dir: PathBuf,
     },
     /// An earlier write failed, so memory and disk may differ: drop the log and its readers, and open it again.
-    #[error("the log in {} failed at an earlier write and must be opened again", dir.display())]
+    #[error("the log in {} cannot be used after a failed write (is the disk full?); the daemon goes on trying", dir.display())]
     Failed {
         /// The log's directory.
         dir: PathBuf,

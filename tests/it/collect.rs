@@ -9,7 +9,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs, io,
+    fs, io,
     os::unix::fs::symlink,
     path::Path,
     process::{Command, Stdio},
@@ -28,6 +28,8 @@ use systembot::{
 };
 use systembot_model::{Timestamp, host::Process, rules::Service, sample::Pass};
 use tempfile::TempDir;
+
+use crate::namespace::{is_inside, run_inside};
 
 /// A clock that the test sets, in milliseconds.
 #[derive(Default)]
@@ -534,13 +536,10 @@ fn a_machine_without_sensors_is_silent_about_it() {
     assert_eq!((temperatures(&pass), notes(&pass)), (vec![], vec![]));
 }
 
-/// Set in the process that runs inside the mount namespace.
-const INSIDE: &str = "SYSTEMBOT_TEST_INSIDE_NAMESPACE";
-
 /// The tree lies over the kernel's own in a mount namespace of the test's own, where this test runs once more.
 #[test]
 fn sensors_are_read_where_the_kernel_has_them() {
-    if env::var_os(INSIDE).is_some() {
+    if is_inside() {
         let pass = Collectors::new(Options::default(), Arc::new(SystemClock)).collect();
         assert_eq!(temperatures(&pass), HWMON_READINGS);
         the_kernel_tells_of_new_mounts();
@@ -548,31 +547,10 @@ fn sensors_are_read_where_the_kernel_has_them() {
     }
     let class = tempfile::tempdir().unwrap();
     write_hwmon(class.path());
-    let privileged: &[&str] = &["--mount"];
-    let mapped: &[&str] = &["--user", "--map-root-user", "--mount"];
-    let may = |how: &&&[&str]| {
-        let probe = Command::new("unshare").args(**how).arg("true").stderr(Stdio::null()).status();
-        probe.is_ok_and(|status| status.success())
-    };
-    let Some(how) = [privileged, mapped].iter().find(may).copied() else {
-        println!("left out: this user may not make mount namespaces");
-        return;
-    };
     // A machine without hwmon drivers has no such directory; then the tree lies over the one above.
     let script = "if [ -d /sys/class/hwmon ]; then mount --bind \"$1/hwmon\" /sys/class/hwmon
-                  else mount --bind \"$1\" /sys/class; fi && shift && exec \"$@\"";
-    let output = Command::new("unshare")
-        .args(how)
-        .args(["sh", "-c", script, "sh"])
-        .arg(class.path())
-        .arg(env::current_exe().unwrap())
-        .args(["--exact", "collect::sensors_are_read_where_the_kernel_has_them", "--nocapture"])
-        .env(INSIDE, "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("1 passed"), "{said}");
+                  else mount --bind \"$1\" /sys/class; fi";
+    run_inside("collect::sensors_are_read_where_the_kernel_has_them", script, class.path());
 }
 
 /// In a mount namespace of its own: mounts and unmounts, and looks what a pass shows.

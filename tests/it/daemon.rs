@@ -22,6 +22,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Home {
     dir: TempDir,
     config: Option<PathBuf>,
+    data_dir: PathBuf,
 }
 
 /// What a command printed, and how it ended.
@@ -45,7 +46,15 @@ impl Output {
 impl Home {
     /// No configuration at all.
     pub(crate) fn on_defaults() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), config: None }
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        Self { dir, config: None, data_dir }
+    }
+
+    /// The same with its data directory elsewhere.
+    pub(crate) fn at(mut self, data_dir: PathBuf) -> Self {
+        self.data_dir = data_dir;
+        self
     }
 
     /// A systembot.toml with this text.
@@ -63,7 +72,7 @@ impl Home {
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.data_dir.clone()
     }
 
     /// The program with these arguments, kept away from the machine's own configuration.

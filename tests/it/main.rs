@@ -5,9 +5,10 @@
 //! - `transport`: what goes over the bridge and comes back, with every way it can fail.
 //! - `run`: the daemon's life, and questions while it runs and after.
 //! - `tidy`: what the manifests and the lock file must hold to.
-//! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `crash`: kill -9.
+//! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that fails says so by panicking"
@@ -18,6 +19,8 @@ mod chat;
 mod collect;
 mod crash;
 mod daemon;
+mod full;
+mod namespace;
 mod outage;
 mod run;
 mod tidy;

@@ -14,7 +14,7 @@ use std::{
 use proptest::prelude::*;
 use systembot::{
     clock::SystemClock,
-    inbox::{Entry, Inbox},
+    inbox::{Ends, Entry, Inbox},
     transport::{
         Failure, Transport,
         bridge::{Bridge, Timeouts},
@@ -233,7 +233,7 @@ fn quick() -> Pace {
 impl Bot {
     fn start(client: Bridge, pace: Pace) -> Self {
         let (orders, receiver) = mpsc::channel(ORDERS_MAX);
-        let (inbox, entries) = Inbox::new();
+        let (inbox, Ends { entries, .. }) = Inbox::new();
         let (abandon, abandoned) = oneshot::channel();
         let recorded = Arc::default();
         let log = Log::default();
@@ -574,7 +574,7 @@ fn the_task_ends_when_the_engine_has_ended() {
     let bridge = FakeBridge::start("bot");
     let client = connect(&bridge);
     let (orders, receiver) = mpsc::channel(ORDERS_MAX);
-    let (inbox, entries) = Inbox::new();
+    let (inbox, Ends { entries, .. }) = Inbox::new();
     drop(orders);
     let desk = Desk { orders: receiver, inbox, clock: Arc::new(SystemClock) };
     run(drive(client, desk, quick()));
@@ -659,7 +659,7 @@ fn daily() -> Pace {
 /// records.
 async fn play(script: Script, given: &[(u64, Order)], length: Duration) -> Vec<(Duration, String)> {
     let (orders, receiver) = mpsc::channel(ORDERS_MAX);
-    let (inbox, mut entries) = Inbox::new();
+    let (inbox, Ends { mut entries, .. }) = Inbox::new();
     let (journal, started) = (Arc::clone(&script.journal), script.started);
     let desk = Desk { orders: receiver, inbox, clock: Arc::new(SystemClock) };
     let task = tokio::spawn(drive(script, desk, daily()));
