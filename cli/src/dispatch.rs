@@ -34,7 +34,7 @@ use crate::{
     edges::{Edges, Io},
     open::open,
     output::Paint,
-    pipe::Pipe,
+    pipe::{End, Pipe},
     setup::Setup,
     source::Source,
     time::zoned,
@@ -70,9 +70,13 @@ pub fn run(
     match done {
         Ok(code) => code,
         // Whoever read the answer has seen enough.
-        Err(_) if output.is_broken() => DONE,
+        Err(_) if output.end() == Some(End::ReaderGone) => DONE,
+        Err(error) if output.end() == Some(End::Failed) => {
+            tell(&format!("standard output: {error:#}"), io);
+            FAILED
+        }
         Err(error) => {
-            // What is printed already comes before the error; a failure of the output is the error itself.
+            // What is printed already comes before the error, and no second error is told behind it.
             let _ = output.flush();
             tell(&format!("{error:#}"), io);
             FAILED

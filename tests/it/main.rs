@@ -4,6 +4,7 @@
 //! - `collect`: the readers of the machine, against trees of their own and against this machine.
 //! - `transport`: what goes over the bridge and comes back, with every way it can fail.
 //! - `run`: the daemon's life, and questions while it runs and after.
+//! - `cli`: the command line as scripts and terminals see it.
 //! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `crash`: kill -9.
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
 
 mod bridge;
 mod chat;
+mod cli;
 mod collect;
 mod crash;
 mod daemon;
