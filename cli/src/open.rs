@@ -70,7 +70,7 @@ fn open_log(dir: &Path) -> Result<Option<Opened>, Error> {
 }
 
 /// Refuses what is no directory, and another user's; root becomes the one who owns it, so that no file in it changes hands.
-fn become_owner(dir: &Path) -> Result<()> {
+pub(crate) fn become_owner(dir: &Path) -> Result<()> {
     let owner = match fs::metadata(dir) {
         Ok(found) => found,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

@@ -1,11 +1,12 @@
 //! The command line as scripts and terminals see it: exit codes, one line an error, files it must refuse.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, OpenOptions, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     process::Stdio,
 };
 
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 
 use crate::daemon::{Home, Output, until};
 
@@ -24,6 +25,31 @@ fn a_second_run_is_refused_in_one_line() {
     let daemon = home.start();
     let second = home.ask(&["run"]);
     refused(&second, &[home.data_dir().to_str().unwrap(), &daemon.pid().to_string()]);
+}
+
+/// Root becomes the owner of the directory before anything is written there, `run` no less than a question.
+#[test]
+fn root_leaves_no_file_of_its_own_in_the_directory_of_another() {
+    const OTHER: u32 = 65_534;
+    if !geteuid().is_root() {
+        return;
+    }
+    let home = Home::on_defaults();
+    fs::create_dir(home.data_dir()).unwrap();
+    chown(home.data_dir(), Some(OTHER), Some(OTHER)).unwrap();
+    fs::set_permissions(home.data_dir().parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
+    let daemon = home.start();
+    assert_eq!(home.ask(&["mute", "all", "--for", "1h"]).code, Some(0));
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(home.ask(&["unmute"]).code, Some(0));
+    let mut left = vec![home.data_dir()];
+    while let Some(path) = left.pop() {
+        let found = fs::metadata(&path).unwrap();
+        assert_eq!((found.uid(), found.gid()), (OTHER, OTHER), "{}", path.display());
+        if found.is_dir() {
+            left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
 }
 
 #[test]
