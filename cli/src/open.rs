@@ -41,7 +41,7 @@ pub(crate) fn open<'a>(
             Ok(client) => return Ok(Box::new(Remote(client))),
             // A daemon that is stopping closes the connection; the log is free a moment later.
             Err(RemoteError::NoDaemon { .. } | RemoteError::Closed) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error).with_context(|| socket.display().to_string()),
         }
         match open_log(&setup.data_dir.join("log")) {
             Ok(opened) => return Ok(Box::new(Local { opened, setup, edges })),

@@ -53,6 +53,16 @@ fn root_leaves_no_file_of_its_own_in_the_directory_of_another() {
 }
 
 #[test]
+fn a_daemon_that_hangs_is_told_and_not_waited_for() {
+    let home = Home::on_defaults();
+    let daemon = home.start();
+    daemon.signal(Signal::STOP);
+    refused(&home.ask(&["status"]), &["control.sock", "does not answer"]);
+    daemon.signal(Signal::CONT);
+    assert_eq!(home.ask(&["status"]).code, Some(0));
+}
+
+#[test]
 fn a_data_directory_that_is_a_file_is_refused_by_every_command() {
     let home = Home::on_defaults();
     fs::write(home.data_dir(), "not mine").unwrap();
