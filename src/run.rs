@@ -87,11 +87,11 @@ pub fn run(run: Run) -> anyhow::Result<()> {
         .mode(0o700)
         .create(&run.data_dir)
         .with_context(|| format!("cannot make the data directory {}", run.data_dir.display()))?;
+    let mut engine = open(&run.data_dir, &clock)?;
+    // Not before: a start that is refused says why in one line.
     if run.config.is_none() {
         introduce(&run);
     }
-
-    let mut engine = open(&run.data_dir, &clock)?;
     let (inbox, ends) = Inbox::new();
     let sampling = begin_sampling(&run, &clock, inbox.clone())?;
     let mut effects = engine.owed();

@@ -90,7 +90,7 @@ shows alerts here. Ctrl-C ends it in good order; nothing that was recorded is ev
     #[command(flatten)]
     Question(Question),
     /// List every record that is no sample
-    #[command(after_long_help = help!("\
+    #[command(after_help = help!("\
 Examples:
   systembot events --since today
   systembot events --kind alert_fired,alert_resolved --since 30d
@@ -167,7 +167,7 @@ Exit code 1 means that the line was not understood.")]
     /// List the series in the log
     Series,
     /// Show samples, or buckets of them
-    #[command(after_long_help = help!("\
+    #[command(after_help = help!("\
 Examples:
   systembot history load1                                  the last hour
   systembot history load --since 'yesterday 14:00' --until 'yesterday 15:00'
@@ -175,20 +175,20 @@ Examples:
   systembot history temperature --since 'last night' --chart", SERIES_HELP, TIME_HELP))]
     History(History),
     /// Show the window of every series: what a trend is judged by
-    #[command(after_long_help = SERIES_HELP)]
+    #[command(after_help = SERIES_HELP)]
     Trends {
         /// Which series; all if none is named
         #[arg(value_name = "SERIES")]
         series: Vec<String>,
     },
     /// List alerts, oldest first
-    #[command(after_long_help = help!("\
+    #[command(after_help = help!("\
 Examples:
   systembot alerts --open
   systembot alerts --since 7d --format json", TIME_HELP))]
     Alerts {
         /// Only those that fired since, or are open still
-        #[arg(long, value_name = "T")]
+        #[arg(long, value_name = "T", allow_hyphen_values = true)]
         since: Option<String>,
         /// Only those that are firing
         #[arg(long)]
@@ -205,7 +205,7 @@ Examples:
         id: Option<u64>,
     },
     /// Record alerts of some series without telling them
-    #[command(after_long_help = help!("\
+    #[command(after_help = help!("\
 Examples:
   systembot mute load --for 2h
   systembot mute all --until 'tomorrow 8:00'", SERIES_HELP, "\
@@ -218,7 +218,7 @@ D is a span: 90s, 5m, 2h, 1d, 1w. T is a moment to come: 18:00, tomorrow, friday
         #[arg(long = "for", value_name = "D", required_unless_present = "until", conflicts_with = "until")]
         span: Option<String>,
         /// Until when
-        #[arg(long, value_name = "T")]
+        #[arg(long, value_name = "T", allow_hyphen_values = true)]
         until: Option<String>,
     },
     /// Tell alerts again
@@ -227,20 +227,20 @@ D is a span: 90s, 5m, 2h, 1d, 1w. T is a moment to come: 18:00, tomorrow, friday
         series: Option<String>,
     },
     /// Print the log as CSV, JSON lines or OpenMetrics text
-    #[command(after_long_help = help!("\
+    #[command(after_help = help!("\
 Examples:
   systembot export --since 30d > month.csv
   systembot export --as openmetrics > metrics.om
   promtool tsdb create-blocks-from openmetrics metrics.om", TIME_HELP))]
     Export {
-        /// Form of the output [default: that of --format, csv for table]
-        #[arg(long = "as", value_enum, value_name = "FORM")]
+        /// Form of the output: csv, json or openmetrics [default: that of --format, csv for table]
+        #[arg(long = "as", value_enum, value_name = "FORM", hide_possible_values = true)]
         form: Option<ExportForm>,
         /// First moment [default: all]
-        #[arg(long, value_name = "T")]
+        #[arg(long, value_name = "T", allow_hyphen_values = true)]
         since: Option<String>,
         /// The moment after the last
-        #[arg(long, value_name = "T")]
+        #[arg(long, value_name = "T", allow_hyphen_values = true)]
         until: Option<String>,
     },
     /// Read and check every record, and compute every alert again
@@ -254,10 +254,10 @@ pub struct History {
     #[arg(required = true, value_name = "SERIES")]
     pub series: Vec<String>,
     /// First moment
-    #[arg(long, value_name = "T", default_value = "1h")]
+    #[arg(long, value_name = "T", default_value = "1h", allow_hyphen_values = true)]
     pub since: String,
     /// The moment after the last
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub until: Option<String>,
     /// Buckets of this length instead of single samples; whole days begin at local midnight
     #[arg(long, value_name = "D")]
@@ -298,7 +298,7 @@ pub enum Aggregate {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Events {
     /// First moment [default: all]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub since: Option<String>,
     /// The moment after the last
     #[arg(long, value_name = "T", conflicts_with = "follow")]

@@ -32,9 +32,9 @@ use crate::{
         why::why,
     },
     edges::{Edges, Io},
-    open::open,
+    open::{become_owner, open},
     output::Paint,
-    pipe::Pipe,
+    pipe::{End, Pipe},
     setup::Setup,
     source::Source,
     time::zoned,
@@ -70,11 +70,15 @@ pub fn run(
     match done {
         Ok(code) => code,
         // Whoever read the answer has seen enough.
-        Err(_) if output.is_broken() => DONE,
+        Err(_) if output.end() == Some(End::ReaderGone) => DONE,
+        Err(error) if output.end() == Some(End::Failed) => {
+            tell(&format!("standard output: {}", chain(&error)), io);
+            FAILED
+        }
         Err(error) => {
-            // What is printed already comes before the error; a failure of the output is the error itself.
+            // What is printed already comes before the error, and no second error is told behind it.
             let _ = output.flush();
-            tell(&format!("{error:#}"), io);
+            tell(&chain(&error), io);
             FAILED
         }
     }
@@ -96,6 +100,21 @@ fn exit_of(outcome: &Outcome, is_quiet: bool, io: &mut Io<'_>) -> u8 {
             NOTHING
         }
     }
+}
+
+/// An error with its causes; those that the text before them tells already are not told again.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.ends_with(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
 }
 
 /// One line on standard error, whatever the text holds.
@@ -123,7 +142,11 @@ fn dispatch(cli: Cli, edges: &Edges<'_>, io: &mut Io<'_>, view: &mut View<'_>) -
     let (env, wait) = (io.env, io.wait);
     let setup = || Setup::find(&global, env);
     match command {
-        Command::Run => (edges.run)(setup()?).map(|()| Outcome::Done),
+        Command::Run => {
+            let setup = setup()?;
+            become_owner(&setup.data_dir)?;
+            (edges.run)(setup).map(|()| Outcome::Done)
+        }
         Command::Question(question) => {
             let setup = setup()?;
             answer(question, &setup.data_dir, open(&setup, edges, wait)?.as_mut(), view)
@@ -201,4 +224,17 @@ fn read(file: &Path) -> Result<BufReader<File>> {
         anyhow::bail!("{}: is a directory", file.display());
     }
     Ok(BufReader::with_capacity(1 << 16, opened))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error =
+            anyhow::anyhow!("permission denied").context("log: permission denied").context("cannot open");
+        assert_eq!(chain(&error), "cannot open: log: permission denied");
+        assert_eq!(chain(&anyhow::anyhow!("one")), "one");
+    }
 }

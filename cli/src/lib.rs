@@ -22,14 +22,20 @@ use std::{
     time::Duration,
 };
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    termios::tcgetwinsize,
+};
 
 pub use crate::{
     dispatch::run,
     edges::{Answer, Asked, Detector, Edges, Io, Judged, Opened, Wait},
     setup::Setup,
 };
-use crate::{output::Screen, pipe::OUTPUT_BYTES};
+use crate::{
+    output::{Output, Screen},
+    pipe::OUTPUT_BYTES,
+};
 
 /// The whole command line: reads the arguments, the program's name first, and does what they say.
 #[must_use]
@@ -37,7 +43,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>, edges: &Edges<'_>) -> Exit
     let (stdin, stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
     let env = |name: &str| std::env::var_os(name);
     let text = |name: &str| env(name).and_then(|value| value.into_string().ok());
-    let terminal = terminal_size::terminal_size_of(&stdout).map(|(width, _)| width.0);
+    let terminal = if stdout.is_terminal() {
+        Output::Terminal { columns: tcgetwinsize(&stdout).ok().map(|size| size.ws_col) }
+    } else {
+        Output::Other
+    };
     let mut output = BufWriter::with_capacity(OUTPUT_BYTES, stdout.lock());
     let mut io = Io {
         is_typed: stdin.is_terminal() && stdout.is_terminal(),
@@ -45,7 +55,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, edges: &Edges<'_>) -> Exit
         is_errors_seen: stderr.is_terminal(),
         // Not locked: the threads of `run` write their log there while this one waits for the end.
         errors: &mut stderr,
-        screen: Screen::new(text("COLUMNS").as_deref(), terminal, text("NO_COLOR").as_deref()),
+        screen: Screen::new(terminal, &text),
         zone: jiff::tz::TimeZone::system(),
         wait: &|span| wait_for_reader(&stdout, span),
         env: &env,

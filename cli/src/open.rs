@@ -41,7 +41,7 @@ pub(crate) fn open<'a>(
             Ok(client) => return Ok(Box::new(Remote(client))),
             // A daemon that is stopping closes the connection; the log is free a moment later.
             Err(RemoteError::NoDaemon { .. } | RemoteError::Closed) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error).with_context(|| socket.display().to_string()),
         }
         match open_log(&setup.data_dir.join("log")) {
             Ok(opened) => return Ok(Box::new(Local { opened, setup, edges })),
@@ -69,13 +69,16 @@ fn open_log(dir: &Path) -> Result<Option<Opened>, Error> {
     Ok(Some(Opened { log, state }))
 }
 
-/// Refuses another user's directory; root becomes the one who owns it, so that no file in it changes hands.
-fn become_owner(dir: &Path) -> Result<()> {
+/// Refuses what is no directory, and another user's; root becomes the one who owns it, so that no file in it changes hands.
+pub(crate) fn become_owner(dir: &Path) -> Result<()> {
     let owner = match fs::metadata(dir) {
         Ok(found) => found,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| dir.display().to_string()),
     };
+    if !owner.is_dir() {
+        bail!("{} is no directory: --data-dir names the one that holds the log", dir.display());
+    }
     let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
     if user == geteuid() {
         return Ok(());

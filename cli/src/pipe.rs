@@ -1,4 +1,4 @@
-//! An output that remembers that its reader has gone.
+//! An output that remembers that its reader has gone, or that it failed.
 
 use std::io::{self, Write};
 
@@ -8,21 +8,35 @@ pub(crate) const OUTPUT_BYTES: usize = 64 * 1024;
 /// Tells a reader that has gone, which is the end of a command in good order, from any other broken connection.
 pub(crate) struct Pipe<'a> {
     inner: &'a mut dyn Write,
-    is_broken: bool,
+    end: Option<End>,
+}
+
+/// Why nothing more can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Nobody reads any more.
+    ReaderGone,
+    /// The disk is full, or the like.
+    Failed,
 }
 
 impl<'a> Pipe<'a> {
     pub(crate) fn new(inner: &'a mut dyn Write) -> Self {
-        Self { inner, is_broken: false }
+        Self { inner, end: None }
     }
 
-    /// Whether the reader has gone.
-    pub(crate) const fn is_broken(&self) -> bool {
-        self.is_broken
+    /// Why nothing more could be written, if so.
+    pub(crate) const fn end(&self) -> Option<End> {
+        self.end
     }
 
     fn watch<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        self.is_broken |= result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        if let Err(error) = &result
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            let is_gone = error.kind() == io::ErrorKind::BrokenPipe;
+            self.end.get_or_insert(if is_gone { End::ReaderGone } else { End::Failed });
+        }
         result
     }
 }

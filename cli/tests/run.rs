@@ -72,7 +72,7 @@ fn run_waiting(
         is_typed: false,
         errors: &mut err,
         is_errors_seen: false,
-        screen: Screen::new(None, None, None),
+        screen: Screen::plain(),
         zone: TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap(),
         wait,
         env: &|name| (name == "HOME").then(|| home.clone()),
@@ -306,7 +306,7 @@ fn chat_and_detect_read_the_input() {
     let said = systembot(data.path(), &["detect", "-"]);
     assert_eq!(
         (said.code, said.err.as_str()),
-        (2, "systembot: standard input:1: 1 columns where `timestamp,value` has two\n")
+        (2, "systembot: standard input:1: 1 column where `timestamp,value` has two\n")
     );
 }
 

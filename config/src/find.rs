@@ -20,16 +20,35 @@ const FILE: &str = "systembot/systembot.toml";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The owner named a configuration that is not there: correct the name.
-    #[error("{}: no such configuration file, though {named_by} names it", path.display())]
+    #[error("{}: no such configuration file{}", path.display(), named_by.hint())]
     Missing {
         /// What was named.
         path: PathBuf,
-        /// The flag or variable that names it.
-        named_by: &'static str,
+        /// Where it was named.
+        named_by: NamedBy,
     },
     /// Neither a flag nor the environment tells where to keep the log: name a directory.
     #[error("no directory for the log is known: HOME is not set; give --data-dir")]
     NoDataDir,
+}
+
+/// Where a configuration file is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedBy {
+    /// On the command line, before the owner's eyes.
+    Owner,
+    /// By `$SYSTEMBOT_CONFIG`, which may have been set long ago.
+    Variable,
+}
+
+impl NamedBy {
+    /// The end of a message about the file that says where to correct its name.
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::Owner => "",
+            Self::Variable => ": correct or unset SYSTEMBOT_CONFIG, which names it",
+        }
+    }
 }
 
 /// The configuration file to read; `None` stands for the defaults.
@@ -45,12 +64,14 @@ pub fn find(explicit: Option<&Path>, env: Env<'_>) -> Result<Option<PathBuf>, Er
 
 fn find_beside(explicit: Option<&Path>, env: Env<'_>, system: &Path) -> Result<Option<PathBuf>, Error> {
     let named = explicit
-        .map(|path| (path.to_owned(), "--config"))
-        .or_else(|| set(env, "SYSTEMBOT_CONFIG").map(|path| (PathBuf::from(path), "SYSTEMBOT_CONFIG")));
+        .map(|path| (path.to_owned(), NamedBy::Owner))
+        .or_else(|| set(env, "SYSTEMBOT_CONFIG").map(|path| (PathBuf::from(path), NamedBy::Variable)));
     if let Some((path, named_by)) = named {
         return if exists(&path) { Ok(Some(path)) } else { Err(Error::Missing { path, named_by }) };
     }
+    // A home that is closed is another user's, as with `sudo -u`, which leaves HOME as it is.
     let of_user = base(env, "XDG_CONFIG_HOME", ".config").map(|base| base.join(FILE));
+    let of_user = of_user.filter(|path| !is_closed(path));
     Ok(of_user.into_iter().chain([system.to_owned()]).find(|path| exists(path)))
 }
 
@@ -87,6 +108,11 @@ fn base(env: Env<'_>, variable: &str, below_home: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())
         .or_else(|| Some(PathBuf::from(set(env, "HOME")?).join(below_home)))
+}
+
+/// Whether a directory on the way to a file may not be entered.
+fn is_closed(path: &Path) -> bool {
+    fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 /// Whether something is there; what cannot be looked at is, so that reading it tells the reason.
@@ -138,9 +164,11 @@ mod tests {
         check(None, "HOME=~/none", "none", None);
         check(None, "HOME=~/flag", "none", None);
 
-        let missing = |named_by| Err(Error::Missing { path: home.join("none"), named_by });
-        assert_eq!(look(Some("none"), "HOME=~", "etc"), missing("--config"));
-        assert_eq!(look(None, "SYSTEMBOT_CONFIG=~/none HOME=~", "etc"), missing("SYSTEMBOT_CONFIG"));
+        let missing = |named_by| Error::Missing { path: home.join("none"), named_by };
+        assert_eq!(look(Some("none"), "HOME=~", "etc"), Err(missing(NamedBy::Owner)));
+        assert_eq!(look(None, "SYSTEMBOT_CONFIG=~/none HOME=~", "etc"), Err(missing(NamedBy::Variable)));
+        assert!(missing(NamedBy::Owner).to_string().ends_with("/none: no such configuration file"));
+        assert!(missing(NamedBy::Variable).to_string().contains("SYSTEMBOT_CONFIG"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod url;
 
 use std::path::Path;
 
-pub use find::{Env, Error, data_dir, find};
+pub use find::{Env, Error, NamedBy, data_dir, find};
 pub use mistake::{Mistake, Mistakes};
 pub use settings::{Bridge, LogLevel, PublicAddress, Settings, Storage, Thresholds, Trend, Xmpp};
 pub use show::{Form, show, to_toml};

@@ -3,6 +3,7 @@
 //! Of an invalid file that holds the report of its mistakes; of a valid one its warnings, then the settings that
 //! differ from the defaults as `config show` tells them. Beside that no secret is told, and the settings of a
 //! valid file survive their way through `systembot.toml`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{
     fs,

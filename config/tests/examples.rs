@@ -1,4 +1,5 @@
 //! The commented examples that are shipped say what holds without them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{path::Path, time::Duration};
 

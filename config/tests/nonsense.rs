@@ -1,4 +1,5 @@
 //! Whatever a file holds, it is judged: without a panic, and settings come only from files without mistakes.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::{path::Path, time::Duration};
 

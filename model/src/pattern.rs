@@ -42,7 +42,7 @@ impl Pattern {
             return glob(text, series.id()) || glob(text, series.metric());
         }
         let word = chat_word(text);
-        series.known().is_some_and(|metric| metric.word == word)
+        series.known().is_some_and(|metric| metric.word.eq_ignore_ascii_case(word))
     }
 
     /// Whether it can choose any metric of the table, or is a whole series id.
@@ -117,6 +117,8 @@ mod tests {
         check("disk_?sed_percent", true);
         check("disk", true);
         check("storage", true);
+        check("Disk", true);
+        check("STORAGE", true);
         check("all", true);
         check("load", false);
         check("disk_us", false);

@@ -75,6 +75,18 @@ impl Home {
         self.data_dir.clone()
     }
 
+    /// The configuration file, if there is one.
+    pub(crate) fn config(&self) -> Option<PathBuf> {
+        self.config.clone()
+    }
+
+    /// Writes a file beside the data directory; its path.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
     /// The program with these arguments, kept away from the machine's own configuration.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_systembot"));

@@ -5,6 +5,7 @@
 //! - `transport`: what goes over the bridge and comes back, with every way it can fail.
 //! - `run`: the daemon's life, and questions while it runs and after.
 //! - `tidy`: what the manifests and the lock file must hold to.
+//! - `cli`: the command line as scripts and terminals see it.
 //! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@
 
 mod bridge;
 mod chat;
+mod cli;
 mod collect;
 mod crash;
 mod daemon;

@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{Opener, Outcome, View, ask::answer};
 use crate::{edges::Io, source::Source};
@@ -23,7 +23,7 @@ pub fn chat(
             view.out.flush()?;
         }
         let mut line = Vec::new();
-        if input.read_until(b'\n', &mut line)? == 0 {
+        if input.read_until(b'\n', &mut line).context("standard input")? == 0 {
             if prompt == Prompt::Shown {
                 writeln!(view.out)?;
             }

@@ -9,7 +9,7 @@ use super::{Outcome, View};
 use crate::{
     args::Format,
     edges::{Detector, Judged},
-    output::{json, quoted},
+    output::{human, json, quoted},
     rows::{self, Rows},
 };
 
@@ -31,8 +31,8 @@ pub fn detect(
     while let Some(line) = lines.read()? {
         let Some(cells) = rows::cells(line) else { bail!("{}: the quotes do not match", lines.place()) };
         let [time, value] = cells.as_slice() else {
-            let found = cells.len();
-            bail!("{}: {found} columns where `timestamp,value` has two", lines.place());
+            let found = human::counted(u64::try_from(cells.len())?, "column");
+            bail!("{}: {found} where `timestamp,value` has two", lines.place());
         };
         let (at, number) = (rows::moment(time), rows::number(value));
         let is_head = count == 0 && at.is_none() && number.is_none();

@@ -6,7 +6,7 @@ use systembot_storage::query::{self, Request, Row, Step};
 
 use super::{Outcome, View, patterns, samples};
 use crate::{
-    args::History,
+    args::{Aggregate, History},
     output::{Chart, Mark, chart, dots},
     source::{Source, each, unexpected},
     time,
@@ -27,13 +27,29 @@ pub fn history(args: &History, source: &mut dyn Source, view: &mut View<'_>) -> 
         query.until = end;
         draw(query, source, view)?
     } else {
-        let aggregates = query.step.as_ref().map(|_| args.agg.clone());
+        let aggregates = query.step.as_ref().map(|_| each_once(&args.agg));
         samples::print(query, aggregates, source, view)?
     };
-    Ok(if found { Outcome::Done } else { Outcome::Nothing(unmatched(&args.series)) })
+    Ok(if found { Outcome::Done } else { Outcome::Nothing(none_in_span(&args.series)) })
 }
 
-/// What to say where nothing was found.
+/// Aggregates in the order asked for, each once: an object has no key twice.
+fn each_once(asked: &[Aggregate]) -> Vec<Aggregate> {
+    let mut once = Vec::with_capacity(asked.len());
+    for aggregate in asked {
+        if !once.contains(aggregate) {
+            once.push(*aggregate);
+        }
+    }
+    once
+}
+
+/// What to say of a span without samples, whether or not there are such series.
+fn none_in_span(series: &[String]) -> String {
+    format!("no samples of {} in that span; `systembot series` lists what there is", series.join(", "))
+}
+
+/// What to say where no series was found.
 #[must_use]
 pub fn unmatched(series: &[String]) -> String {
     let all = if series.is_empty() { "any series".to_owned() } else { series.join(", ") };
@@ -125,10 +141,10 @@ mod tests {
             Format::Table,
             |view| history(&args(None, &[]), &mut source, view),
             "\
-Time                 Series                              Value
-2026-11-22 09:30:00  disk_used_percent{mount=\"/\"}       48.2 %
-2026-11-22 09:30:00  load1                                2.00
-2026-11-22 09:30:15  load1                                0.31
+Time                 Series                          Value
+2026-11-22 09:30:00  disk_used_percent{mount=\"/\"}   48.2 %
+2026-11-22 09:30:00  load1                            2.00
+2026-11-22 09:30:15  load1                            0.31
 ",
         );
         check(
@@ -170,9 +186,14 @@ time,series,value
             Format::Table,
             |view| history(&args(Some("5m"), &[Mean, Count]), &mut source, view),
             "\
-Time                 Series                               Mean        Count
-2026-11-22 09:30:00  load1                                0.50        1,240
+Time                 Series                           Mean    Count
+2026-11-22 09:30:00  load1                            0.50    1,240
 ",
+        );
+        check(
+            Format::Json,
+            |view| history(&args(Some("5m"), &[Max, Count, Max]), &mut source, view),
+            "{\"time\":\"2026-11-22T08:30:00.000Z\",\"series\":\"load1\",\"max\":1.25,\"count\":1240}\n",
         );
         let steps = source.asked.iter().map(|request| {
             let Request::History(query) = request else { panic!("{request:?}") };
@@ -181,7 +202,8 @@ Time                 Series                               Mean        Count
         // 2026-11-22 begins in Berlin at 23:00 UTC of the day before.
         let midnight = Timestamp::from_ms(1_795_302_000_000);
         let every = Some(Step::Every(300_000));
-        assert_eq!(steps.collect::<Vec<_>>(), [every.clone(), Some(Step::At(vec![midnight])), every]);
+        let expected = [every.clone(), Some(Step::At(vec![midnight])), every.clone(), every];
+        assert_eq!(steps.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Seek, Write};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use systembot_model::{Series, Timestamp};
 use systembot_storage::query::{Import, Request, Row};
 
@@ -41,9 +41,11 @@ pub struct Input<'a> {
 /// A line that cannot be read, with its number; why the whole is refused; those of source and output.
 pub fn import(mut input: Input<'_>, open: &mut Opener<'_>, view: &mut View<'_>) -> Result<Outcome> {
     let found = survey(&mut input)?;
-    input.file.rewind()?;
+    let rewound = input.file.rewind();
+    rewound.with_context(|| format!("{}: no file that can be read twice; save it first", input.name))?;
     // Not before: a daemon does not keep a connection on which nothing is asked.
     let mut source = open()?;
+    let name = input.name;
     let (mut imported, mut refused) = (0, 0);
     let mut sent = 0;
     let mut send = |part: Import, progress: &mut Option<&mut dyn Write>| -> Result<()> {
@@ -53,7 +55,7 @@ pub fn import(mut input: Input<'_>, open: &mut Opener<'_>, view: &mut View<'_>) 
                 return Err(unexpected());
             };
             (imported, refused) = (all, none);
-            problem.map_or(Ok(()), |problem| Err(anyhow!("{problem}")))
+            problem.map_or(Ok(()), |problem| Err(anyhow!("{name}: {problem}")))
         })?;
         show(progress, sent, found.rows)
     };
@@ -160,7 +162,8 @@ fn row_of(line: &str, columns: usize) -> Result<(Timestamp, Vec<Option<f64>>), S
     let cells = rows::cells(line).ok_or("the quotes do not match")?;
     let Some((time, values)) = cells.split_first() else { return Err("empty".to_owned()) };
     if values.len() != columns {
-        return Err(format!("{} columns where the head has {}", cells.len(), columns + 1));
+        let found = human::counted(u64::try_from(cells.len()).unwrap_or(u64::MAX), "column");
+        return Err(format!("{found} where the head has {}", columns + 1));
     }
     let at = rows::moment(time).ok_or_else(|| format!("`{time}` is no timestamp"))?;
     let value = |cell: &std::borrow::Cow<'_, str>| match cell.trim() {
@@ -290,7 +293,7 @@ mod tests {
             ("timestamp,load1\n1,2\n\n2,x\n", "a.csv:4: `x` is no number"),
             ("timestamp,load1\n1,inf\n", "a.csv:2: `inf` is no number"),
             ("timestamp,load1\n1,2,3\n", "a.csv:2: 3 columns where the head has 2"),
-            ("timestamp,load1\n1\n", "a.csv:2: 1 columns where the head has 2"),
+            ("timestamp,load1\n1\n", "a.csv:2: 1 column where the head has 2"),
             ("timestamp,load1\nnow,2\n", "a.csv:2: `now` is no timestamp"),
             ("timestamp,load1\n2,1\n1,1\n", "a.csv:3: not after the line before it; timestamps must ascend"),
             ("timestamp,load1\n2,1\n2,1\n", "a.csv:3: not after the line before it; timestamps must ascend"),
@@ -310,7 +313,7 @@ mod tests {
             vec![Row::Imported { imported: 0, refused: 1, problem }]
         };
         let (outcome, printed) = run(text, &mut Fake::new(&twice), Format::Json);
-        assert_eq!((outcome, printed.as_str()), (Err("this file was imported already".into()), ""));
+        assert_eq!((outcome, printed.as_str()), (Err("a.csv: this file was imported already".into()), ""));
         let overlap = |_: &Request| vec![Row::Imported { imported: 0, refused: 1, problem: None }];
         let (outcome, printed) = run(text, &mut Fake::new(&overlap), Format::Json);
         assert!(outcome.is_err());

@@ -3,7 +3,7 @@
 use std::io;
 
 use anyhow::Result;
-use systembot_model::{Series, Timestamp};
+use systembot_model::{Series, Timestamp, metric::Unit};
 use systembot_storage::query::{self, Request, Row};
 
 use super::View;
@@ -113,9 +113,7 @@ impl Rows {
     }
 
     fn head(&self, view: &View<'_>) -> Table {
-        // Wide enough for `1023.99 MiB`; a figure that is wider moves its own line only.
-        const FIGURE: usize = 11;
-        let mut columns = vec![("Time", Align::Left), ("Series", Align::Fold)];
+        let mut columns = vec![("Time", Align::FoldLate), ("Series", Align::Fold)];
         let aggregates = self.aggregates.iter().flatten().map(|aggregate| (title(*aggregate), Align::Right));
         columns.extend(aggregates);
         if self.aggregates.is_none() {
@@ -123,7 +121,9 @@ impl Rows {
         }
         let mut table = Table::new(view.screen, &columns);
         let name = self.series.iter().map(|series| series.id().chars().count()).max().unwrap_or(0);
-        table.widen([19, name].into_iter().chain(self.keys.iter().map(|_| FIGURE)));
+        let value = self.series.iter().map(value_width).max().unwrap_or(0);
+        let figures = self.keys.iter().map(|k| if *k == key(Aggregate::Count) { COUNT } else { value });
+        table.widen([19, name].into_iter().chain(figures));
         table
     }
 
@@ -152,6 +152,21 @@ impl Rows {
             write!(view.out, ",\"{key}\":{}", figure.text())?;
         }
         Ok(view.out.write_all(b"}\n")?)
+    }
+}
+
+/// Columns for a count: a week of seconds is `604,800`.
+const COUNT: usize = 7;
+
+/// Columns that the values of a series usually take; one that is wider moves its own line only.
+fn value_width(series: &Series) -> usize {
+    let Some(metric) = series.known() else { return 10 };
+    match metric.unit {
+        Unit::Number => 6,
+        Unit::Percent => "100.0 %".len(),
+        Unit::Bytes => "123.45 GiB".len(),
+        Unit::Celsius => 8,
+        Unit::Seconds => "23 h 59 min".len(),
     }
 }
 

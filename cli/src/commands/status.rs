@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::builder::styling::Style;
-use systembot_model::{Event, Series, Timestamp, number};
+use systembot_model::{Event, Series, Timestamp, number, window::Trend};
 use systembot_storage::query::{Request, Row, Status};
 
 use super::{
@@ -35,9 +35,11 @@ const SHOWN: &[&str] = &[
     "self_rss_bytes",
 ];
 /// Series of one metric that one screen has room for: a machine may have dozens of mounts.
-const SERIES_MAX: usize = 4;
+const SERIES_MAX: usize = 3;
 /// Blind times that one screen has room for.
 const BLIND_MAX: usize = 3;
+/// Open alerts that one screen has room for.
+const ALERTS_MAX: usize = 8;
 
 /// Prints one screen about everything.
 ///
@@ -87,32 +89,49 @@ fn screen(status: &Status, data_dir: &Path, view: &mut View<'_>) -> Result<()> {
 }
 
 fn head(status: &Status, data_dir: &Path, view: &mut View<'_>) -> Result<()> {
-    let paint = view.screen.paint;
     let name = if status.name.is_empty() { "systembot" } else { status.name.as_str() };
-    writeln!(view.out, "{}  {}", paint.text(Cell::BOLD, name), since(status, view))?;
+    let mut title = Table::new(view.screen, &[("", Align::Left), ("", Align::Fold)]);
+    title.push(vec![Cell::styled(name, Cell::BOLD), since(status, view).into()]);
+    title.write(view.out)?;
     let mut table = Table::new(view.screen, &[("", Align::Left), ("", Align::Fold)]);
-    let mut add = |name: &str, text: String| table.push(vec![Cell::styled(name, Cell::DIM), text.into()]);
-    add("config", status.config.clone().unwrap_or_else(|| "none: on defaults".to_owned()));
-    add(
-        "log",
-        format!(
-            "{}: {} of {} series, {}",
-            data_dir.display(),
-            human::counted(status.samples, "sample"),
-            human::thousands(status.series),
-            human::bytes(number::float(status.log_bytes))
-        ),
-    );
-    if status.backlog > 0 {
-        add("backlog", format!("{} not delivered yet", human::counted(status.backlog, "message")));
+    for (name, cell) in facts(status, data_dir, view) {
+        table.push(vec![Cell::styled(name, Cell::DIM), cell]);
     }
+    Ok(table.write(view.out)?)
+}
+
+/// What is told in a line each: what there is none of is said too, so that nobody looks for it.
+fn facts(status: &Status, data_dir: &Path, view: &View<'_>) -> Vec<(&'static str, Cell)> {
+    let log = format!(
+        "{}: {} of {} series, {}",
+        data_dir.display(),
+        human::counted(status.samples, "sample"),
+        human::thousands(status.series),
+        human::bytes(number::float(status.log_bytes))
+    );
+    let config = status.config.as_deref().unwrap_or("none: on defaults");
+    let backlog = match status.backlog {
+        0 => "none".into(),
+        owed => Cell::styled(format!("{} not delivered yet", human::counted(owed, "message")), Cell::YELLOW),
+    };
+    let mut facts = vec![("config", config.into()), ("log", log.into()), ("backlog", backlog)];
     for record in status.blind.iter().rev().take(BLIND_MAX) {
         if let Event::Blind { from, to, reason } = &record.event {
             let (zone, span) = (view.now.time_zone(), human::span(to.since(*from)));
-            add("blind", format!("{span} from {}: {}", human::minute(*from, zone), reason.word()));
+            let text = format!("{span} from {}: {}", human::minute(*from, zone), reason.word());
+            facts.push(("blind", text.into()));
         }
     }
-    Ok(table.write(view.out)?)
+    if status.blind.is_empty() {
+        facts.push(("blind", "never".into()));
+    }
+    if status.services.is_empty() {
+        facts.push(("services", "none watched".into()));
+    }
+    if status.alerts.is_empty() {
+        facts.push(("alerts", Cell::styled("none open", Cell::GREEN)));
+    }
+    facts
 }
 
 /// Since when it runs, or that it does not.
@@ -139,8 +158,7 @@ fn values(status: &Status, view: &mut View<'_>) -> Result<()> {
     );
     let mut group = "";
     for metric in SHOWN {
-        let of: Vec<_> =
-            status.latest.iter().filter(|(trend, _, _)| trend.series.metric() == *metric).collect();
+        let of = worth_a_line(status, metric);
         for (trend, at, values) in of.iter().take(SERIES_MAX) {
             let word = trend.series.known().map_or("", |metric| metric.word);
             let is_first = std::mem::replace(&mut group, word) != word;
@@ -160,6 +178,17 @@ fn values(status: &Status, view: &mut View<'_>) -> Result<()> {
     }
     writeln!(view.out, "\nat {}", human::second(newest, view.zone()))?;
     Ok(table.write(view.out)?)
+}
+
+/// The series of a metric but those of interfaces that carried nothing, if others did.
+fn worth_a_line<'s>(status: &'s Status, metric: &str) -> Vec<&'s (Trend, Timestamp, Vec<f64>)> {
+    let mut of: Vec<_> =
+        status.latest.iter().filter(|(trend, _, _)| trend.series.metric() == metric).collect();
+    let is_idle = |(trend, _, _): &(Trend, Timestamp, Vec<f64>)| trend.last == 0.0;
+    if metric.starts_with("network_") && !of.iter().all(|latest| is_idle(latest)) {
+        of.retain(|latest| !is_idle(latest));
+    }
+    of
 }
 
 /// What a series is called beside its group: `used percent /home`.
@@ -192,18 +221,22 @@ fn services(status: &Status, view: &mut View<'_>) -> Result<()> {
 }
 
 fn open_alerts(status: &Status, view: &mut View<'_>) -> Result<()> {
-    let paint = view.screen.paint;
     if status.alerts.is_empty() {
-        writeln!(view.out, "\n{}", paint.text(Cell::GREEN, "no open alerts"))?;
         return Ok(());
     }
+    let paint = view.screen.paint;
     let title = format!("{} open", human::counted(u64::try_from(status.alerts.len())?, "alert"));
     writeln!(view.out, "\n{}", paint.text(Cell::RED, &title))?;
     let mut table = Table::new(view.screen, &alerts::COLUMNS);
-    for alert in &status.alerts {
+    for alert in status.alerts.iter().take(ALERTS_MAX) {
         table.push(alerts::cells(alert, view));
     }
-    Ok(table.write(view.out)?)
+    table.write(view.out)?;
+    if let Some(more @ 1..) = status.alerts.len().checked_sub(ALERTS_MAX) {
+        let more = format!("and {more} more: systembot alerts --open");
+        writeln!(view.out, "{}", paint.text(Cell::DIM, &more))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -212,13 +245,12 @@ mod tests {
         Record, Seq,
         event::BlindReason,
         metric::{METRICS, Metric},
-        window::Trend,
     };
 
     use super::*;
     use crate::commands::{
         alerts::tests::alert,
-        fake::{Fake, check},
+        fake::{Fake, check, printed},
     };
 
     fn whole() -> Status {
@@ -279,8 +311,7 @@ load     load1                                               1.25  ▁█▃  +4
 disk     disk used /data/0                                 40.0 %  ▁▁█  -0.2σ
          disk used /data/1                                 40.0 %  ▁▁█  -0.2σ
          disk used /data/2                                 40.0 %  ▁▁█  -0.2σ
-         disk used /data/3                                 40.0 %  ▁▁█  -0.2σ
-         and 2 more: systembot trends disk_used_percent
+         and 3 more: systembot trends disk_used_percent
 traffic  network sent eth0                               4.77 MiB  ▁█       -
 
 services  web  running
@@ -311,12 +342,38 @@ services  web  running
             |view| status(Path::new("/d"), &mut Fake::new(&none), view),
             "\
 systembot  never started; `systembot run` does
-config  none: on defaults
-log     /d: 0 samples of 0 series, 0 B
-
-no open alerts
+config    none: on defaults
+log       /d: 0 samples of 0 series, 0 B
+backlog   none
+blind     never
+services  none watched
+alerts    none open
 ",
         );
+    }
+
+    #[test]
+    fn interfaces_without_traffic_take_no_line_beside_others_and_many_alerts_are_counted() {
+        let rows = |of: &'static [(&'static str, f64)]| {
+            move |_: &Request| {
+                let mut status = whole();
+                status.alerts = (1..=10).map(alert).collect();
+                let trend = |(label, last): &(&str, f64)| {
+                    let series = Series::labelled("network_sent_bytes_total", "interface", label);
+                    let trend = Trend { series, count: 2, mean: 1.0, stdev: None, last: *last, sigma: None };
+                    (trend, Timestamp::from_ms(0), vec![0.0, *last])
+                };
+                status.latest = of.iter().map(trend).collect();
+                vec![Row::Status(Box::new(status))]
+            }
+        };
+        let shown = |rows: &dyn Fn(&Request) -> Vec<Row>| {
+            printed(Format::Table, |view| status(Path::new("/d"), &mut Fake::new(rows), view)).1
+        };
+        let text = shown(&rows(&[("eth0", 5.0), ("veth1", 0.0)]));
+        assert!(text.contains("sent eth0") && !text.contains("veth1"), "{text}");
+        assert!(text.ends_with("and 2 more: systembot alerts --open\n"), "{text}");
+        assert!(shown(&rows(&[("eth0", 0.0)])).contains("traffic  network sent eth0"));
     }
 
     #[test]

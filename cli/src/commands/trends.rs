@@ -159,6 +159,6 @@ memory_used_bytes  2.00 KiB            -    0 B      -    100
     #[test]
     fn totals_are_drawn_by_their_growth() {
         let total = Series::new("disk_read_bytes_total");
-        assert_eq!(spark_of(&total, &[0.0, 10.0, 20.0, 0.0, 5.0], Screen::new(None, None, None)), "██▁▅");
+        assert_eq!(spark_of(&total, &[0.0, 10.0, 20.0, 0.0, 5.0], Screen::plain()), "██▁▅");
     }
 }

@@ -44,7 +44,10 @@ fn explain(why: &Why, view: &mut View<'_>) -> Result<()> {
     let style = alerts::severity_style(fired.severity);
     let title = view.screen.paint.text(style, fired.severity.word());
     writeln!(view.out, "#{} {}, {title}", fired.id, fired.rule)?;
-    writeln!(view.out, "{}\n", fired.message)?;
+    let mut message = Table::new(view.screen, &[("", Align::Fold)]);
+    message.push(vec![fired.message.as_str().into()]);
+    message.write(view.out)?;
+    writeln!(view.out)?;
     let mut table = Table::new(view.screen, &[("", Align::Left), ("", Align::Fold)]);
     for (name, text) in facts(why, view) {
         table.push(vec![Cell::styled(name, Cell::DIM), text.into()]);

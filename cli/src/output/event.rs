@@ -244,7 +244,7 @@ pub fn event_line(event: &Event, alerts: &AlertSeries, zone: &TimeZone) -> Strin
         Event::Noted { subject, text } => format!("{subject}: {text}"),
         Event::Cleared { subject } => subject.clone(),
         Event::Imported { series, from, to, samples, .. } => {
-            format!("{series}: {samples} samples, {} to {}", time(from), time(to))
+            format!("{series}: {}, {} to {}", human::counted(*samples, "sample"), time(from), time(to))
         }
         Event::Salvaged { saved, lost } => format!("{saved} records saved, {lost} lost"),
         Event::Asked { from, question } => format!("{from}: {}", question_text(*question)),

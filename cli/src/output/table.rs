@@ -1,8 +1,8 @@
 //! Tables for people: no borders, two blanks between columns, never wider than the screen.
 //!
 //! Columns are as wide as their cells. Where that is too much, the widest of those that may be folded gives way,
-//! and its cells go on in the next line: nothing is cut off. Colours are put around the finished cells, so they
-//! do not count.
+//! and its cells go on in the next line: nothing is cut off. Where even that is too much, each cell gets a line of
+//! its own behind the title of its column. Colours are put around the finished cells, so they do not count.
 
 use std::io::{self, Write};
 
@@ -67,6 +67,8 @@ impl<T: Into<String>> From<T> for Cell {
 pub enum Align {
     /// Words: at the left, folded where the screen is too narrow.
     Fold,
+    /// Dates with a time: at the left, folded once words cannot be folded any more.
+    FoldLate,
     /// Short words and times: at the left, never folded.
     Left,
     /// Figures: at the right, never folded.
@@ -89,18 +91,20 @@ pub struct Table {
     widths: Vec<usize>,
     rows: Vec<Vec<Cell>>,
     screen: Screen,
+    /// Whether the screen is too narrow for columns beside each other.
+    is_stacked: bool,
 }
 
 impl Table {
     /// Narrowest that a column is folded to.
-    const FOLDED_MIN: usize = 12;
+    const FOLDED_MIN: usize = 10;
 
     /// An empty table.
     #[must_use]
     pub fn new(screen: Screen, columns: &[(&'static str, Align)]) -> Self {
         let columns: Vec<_> = columns.iter().map(|(title, align)| Column { title, align: *align }).collect();
         let widths = columns.iter().map(|column| width(column.title)).collect();
-        Self { columns, widths, rows: Vec::new(), screen }
+        Self { columns, widths, rows: Vec::new(), screen, is_stacked: false }
     }
 
     /// Adds a row.
@@ -133,8 +137,11 @@ impl Table {
     /// # Errors
     /// What the output says.
     pub fn write_head(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.fit();
-        if self.columns.iter().all(|column| column.title.is_empty()) {
+        let is_titled = self.columns.iter().any(|column| !column.title.is_empty());
+        self.fit(&[Align::Fold]);
+        self.fit(&[Align::Fold, Align::FoldLate]);
+        self.is_stacked = is_titled && self.excess().is_some();
+        if !is_titled || self.is_stacked {
             return Ok(());
         }
         let titles: Vec<_> =
@@ -147,12 +154,15 @@ impl Table {
     /// # Errors
     /// What the output says.
     pub fn write_row(&self, out: &mut dyn Write, cells: &[Cell]) -> io::Result<()> {
+        if self.is_stacked {
+            return self.write_stacked(out, cells);
+        }
         let folded: Vec<Vec<String>> = cells
             .iter()
             .zip(&self.columns)
             .zip(&self.widths)
             .map(|((cell, column), width)| match column.align {
-                Align::Fold => fold(&cell.text, *width),
+                Align::Fold | Align::FoldLate => fold(&cell.text, *width),
                 Align::Left | Align::Right => vec![cell.text.clone()],
             })
             .collect();
@@ -167,7 +177,7 @@ impl Table {
                 let painted = self.screen.paint.text(cell.style, text);
                 match column.align {
                     Align::Right => line.extend([&blanks, &painted, "  "]),
-                    Align::Fold | Align::Left => line.extend([&painted, &blanks, "  "]),
+                    Align::Fold | Align::FoldLate | Align::Left => line.extend([&painted, &blanks, "  "]),
                 }
             }
             writeln!(out, "{}", line.trim_end_matches(' '))?;
@@ -175,20 +185,40 @@ impl Table {
         Ok(())
     }
 
-    /// Narrows the widest column that may be folded until all fit.
-    fn fit(&mut self) {
-        loop {
-            let total = self.widths.iter().sum::<usize>() + 2 * self.widths.len().saturating_sub(1);
-            let Some(excess) = total.checked_sub(self.screen.width + 1) else { return };
+    /// Writes the cells of a row below each other, with an empty line behind them.
+    fn write_stacked(&self, out: &mut dyn Write, cells: &[Cell]) -> io::Result<()> {
+        let title_width = self.columns.iter().map(|column| width(column.title)).max().unwrap_or(0);
+        let room = self.screen.width.saturating_sub(title_width + 2).max(Self::FOLDED_MIN);
+        for (column, cell) in self.columns.iter().zip(cells).filter(|(_, cell)| !cell.text.is_empty()) {
+            let title = format!("{:title_width$}", column.title);
+            let mut title = self.screen.paint.text(Cell::BOLD, &title);
+            for line in fold(&cell.text, room) {
+                let text = format!("{title}  {}", self.screen.paint.text(cell.style, &line));
+                writeln!(out, "{}", text.trim_end_matches(' '))?;
+                title = " ".repeat(title_width);
+            }
+        }
+        writeln!(out)
+    }
+
+    /// Columns that the table has too many; `None` if it fits.
+    fn excess(&self) -> Option<usize> {
+        let total = self.widths.iter().sum::<usize>() + 2 * self.widths.len().saturating_sub(1);
+        total.checked_sub(self.screen.width).filter(|excess| *excess > 0)
+    }
+
+    /// Narrows the widest column of those that may be folded until all fit.
+    fn fit(&mut self, folded: &[Align]) {
+        while let Some(excess) = self.excess() {
             let foldable = self.columns.iter().zip(&mut self.widths).filter_map(|(column, width)| {
-                (column.align == Align::Fold && *width > Self::FOLDED_MIN).then_some(width)
+                (folded.contains(&column.align) && *width > Self::FOLDED_MIN).then_some(width)
             });
             let mut by_width: Vec<_> = foldable.collect();
             by_width.sort_unstable();
             let next = by_width.len().checked_sub(2).and_then(|i| by_width.get(i)).map_or(0, |width| **width);
             let Some(widest) = by_width.pop() else { return };
             // Down to the second widest, then they take turns.
-            let step = (*widest - next).clamp(1, excess + 1);
+            let step = (*widest - next).clamp(1, excess);
             *widest = widest.saturating_sub(step).max(Self::FOLDED_MIN);
         }
     }
@@ -283,6 +313,37 @@ mod tests {
         let mut table = Table::new(screen(5), &[("", Align::Fold)]);
         table.push(vec!["0123456789abcdef".into()]);
         table.push(vec!["disk_used_percent{mount=\"/\"}".into()]);
-        assert_eq!(text(&mut table), "0123456789ab\ncdef\ndisk_used_\npercent\n{mount=\"/\"}\n");
+        assert_eq!(text(&mut table), "0123456789\nabcdef\ndisk_used_\npercent\n{mount=\"/\"\n}\n");
+    }
+
+    #[test]
+    fn times_are_folded_after_words() {
+        let time = "2026-11-22 09:30:00";
+        let columns = [("Time", Align::FoldLate), ("Series", Align::Fold), ("Value", Align::Right)];
+        for (room, expected) in [
+            (40, "Time                 Series        Value\n2026-11-22 09:30:00  network_sent   1.00\n"),
+            (
+                38,
+                "Time                 Series      Value\n2026-11-22 09:30:00  network_     1.00\n                     sent\n",
+            ),
+            (29, "Time        Series      Value\n2026-11-22  network_     1.00\n09:30:00    sent\n"),
+        ] {
+            let mut table = Table::new(screen(room), &columns);
+            table.push(vec![time.into(), "network_sent".into(), "1.00".into()]);
+            assert_eq!(text(&mut table), expected, "{room}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_stand_beside_each_other_stands_below() {
+        let columns = [("Series", Align::Fold), ("", Align::Left), ("Mean", Align::Right)];
+        let mut table = Table::new(screen(24), &columns);
+        table.push(vec!["processes_running".into(), "▁▁▁█▁▁▁▁".into(), "2.50".into()]);
+        table.push(vec!["load1".into(), "".into(), "0.25".into()]);
+        let text = text(&mut table);
+        assert_eq!(
+            text,
+            "Series  processes_\n        running\n        ▁▁▁█▁▁▁▁\nMean    2.50\n\nSeries  load1\nMean    0.25\n\n"
+        );
     }
 }

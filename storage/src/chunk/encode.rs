@@ -58,7 +58,7 @@ impl Rows {
 
     /// The ticks again, as rows.
     #[cfg(test)]
-    pub(crate) fn listed(&self) -> Vec<(i64, u64, Vec<(u32, u64)>)> {
+    pub(crate) fn listed(&self) -> Vec<super::tests::Listed> {
         (0..self.times.len())
             .map(|i| {
                 let cells = self.series.iter().filter_map(|s| {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    FRAME_BYTES_MAX, PATIENCE, REQUEST_BYTES_MAX, RemoteError, greet, greeted, read_frame, with_short_path,
-    write_frame,
+    FRAME_BYTES_MAX, HELLO_PATIENCE, PATIENCE, REQUEST_BYTES_MAX, RemoteError, greet, greeted, read_frame,
+    with_short_path, write_frame,
 };
 use crate::{
     codec,
@@ -120,9 +120,10 @@ fn connection(path: &Path) -> Result<UnixStream, RemoteError> {
         _ => RemoteError::Io(error),
     };
     let mut stream = connected.map_err(refused)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(HELLO_PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     greet(&mut stream).map_err(super::closed)?;
     greeted(&mut stream)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     Ok(stream)
 }

@@ -29,6 +29,8 @@ pub const PROTOCOL: u16 = 1;
 pub const WAIT: Duration = Duration::from_secs(10);
 /// Longest wait for the daemon: reading the whole log for `verify` comes before its first row.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Longest wait for its hello, which a thread of the daemon says that waits for nothing.
+const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of rows that are sent together.
 const FRAME_BYTES: usize = 64 << 10;
 /// Longest frame that is taken: one row of `status` with 4,096 series and windows of 800 samples has 28 MiB.
@@ -71,13 +73,16 @@ pub enum RemoteError {
     /// The daemon closed the connection before it answered: it is stopping, or has too many questions.
     #[error("the daemon closed the connection: ask again")]
     Closed,
+    /// The other side said nothing for too long: its process hangs.
+    #[error("the daemon does not answer: its process is stopped or waits for its disk")]
+    Silent,
     /// The other side did not speak the protocol.
     #[error("the control socket spoke no known protocol")]
     Garbled,
     /// A question or a row is too long to send.
     #[error("a message of {0} bytes is too long for the control socket")]
     TooLong(usize),
-    /// The operating system failed, or the other side took too long.
+    /// The operating system failed.
     #[error("the control socket failed: {0}")]
     Io(#[from] io::Error),
 }
@@ -128,13 +133,14 @@ fn write_frame(stream: &mut UnixStream, bytes: &[u8]) -> Result<(), RemoteError>
     Ok(stream.write_all(bytes)?)
 }
 
-/// An end where something was expected is no error of the system.
+/// An end or a silence where something was expected is no error of the system.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the system's kinds of error are not ours")]
 fn closed(error: io::Error) -> RemoteError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
             RemoteError::Closed
         }
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => RemoteError::Silent,
         _ => RemoteError::Io(error),
     }
 }
