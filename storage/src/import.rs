@@ -41,7 +41,8 @@ pub struct Imported {
 
 impl Imported {
     fn refused(problem: &str) -> Self {
-        let row = Row::Imported { imported: 0, refused: 0, problem: Some(problem.to_owned()) };
+        let row =
+            Row::Imported { imported: 0, refused: 0, first_refused: None, problem: Some(problem.to_owned()) };
         Self { records: Vec::new(), row }
     }
 }
@@ -80,6 +81,8 @@ pub(crate) struct Importing {
     rows: Vec<(Timestamp, Vec<Option<f64>>)>,
     /// Moment of the newest row taken.
     newest: Option<Timestamp>,
+    /// What was refused first, to be told; not kept over an interruption.
+    first_refused: Option<(Timestamp, Series)>,
     chunks_unsynced: usize,
 }
 
@@ -136,8 +139,9 @@ impl Log {
         self.finish_sync(&mut importing)?;
         let records = if part.last { self.end(at, &importing)? } else { Vec::new() };
         let Progress { imported, refused, .. } = importing.progress;
+        let first_refused = importing.first_refused.clone();
         self.importing = (!part.last).then_some(importing);
-        Ok(Imported { records, row: Row::Imported { imported, refused, problem: None } })
+        Ok(Imported { records, row: Row::Imported { imported, refused, first_refused, problem: None } })
     }
 
     /// Finds where a file stopped, or begins with it; the problem if it cannot be loaded.
@@ -161,6 +165,7 @@ impl Log {
             progress,
             columns,
             rows: Vec::new(),
+            first_refused: None,
             chunks_unsynced: 0,
         };
         if let Some(progress) = progress {
@@ -221,11 +226,12 @@ impl Log {
         let mut tick = before;
         for (at, cells) in rows {
             let mut ticks: BTreeMap<u16, Vec<(u32, f64)>> = BTreeMap::new();
-            for (column, value) in importing.columns.iter_mut().zip(cells) {
+            for ((column, series), value) in importing.columns.iter_mut().zip(&importing.series).zip(cells) {
                 let Some(value) = value else { continue };
                 let spans = taken.get(&column.id).map(Vec::as_slice).unwrap_or_default();
                 if !value.is_finite() || spans.iter().any(|(first, last)| *first <= at && at <= *last) {
                     importing.progress.refused += 1;
+                    importing.first_refused.get_or_insert_with(|| (at, series.clone()));
                     continue;
                 }
                 importing.progress.imported += 1;

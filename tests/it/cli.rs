@@ -91,6 +91,14 @@ fn an_import_names_its_file_and_reads_no_pipe() {
     let file = home.file("a.csv", "timestamp,mine\n2026-01-01 00:00:00,1\n2026-01-01 00:00:15,2\n");
     assert_eq!(home.ask(&["import", &file]).code, Some(0));
     refused(&home.ask(&["import", &file]), &[&file, "imported already"]);
+    let text = "timestamp,mine\n2025-12-31 00:00:00,1\n2026-01-01 00:00:07,2\n2026-01-01 00:00:15,2\n";
+    let partly = home.ask(&["import", &home.file("b.csv", text)]);
+    assert_eq!(partly.code, Some(0));
+    assert!(partly.stdout.contains("1 sample imported; 2 samples refused"), "{partly:?}");
+    assert!(partly.stdout.contains("b.csv:3: mine"), "{partly:?}");
+    let none = home.ask(&["import", &home.file("c.csv", "timestamp,mine\n2026-01-01 00:00:15,2\n")]);
+    assert_eq!(none.code, Some(2));
+    assert!(none.stderr.contains("c.csv:2: mine: samples lie there already"), "{none:?}");
     let piped = home.ask_with_input(&["import", "/dev/stdin"], "timestamp,other\n2026-01-01 00:00:00,1\n");
     refused(&piped, &["/dev/stdin", "save it first"]);
 }

@@ -1,5 +1,7 @@
 //! `ask`: one chat line, answered on the output exactly as in chat.
 
+use std::io;
+
 use anyhow::Result;
 use jiff::Zoned;
 use systembot_storage::query::{Request, Row};
@@ -18,14 +20,23 @@ use crate::{
 /// Those of the source and of the output.
 pub fn ask(text: &str, source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {
     let answer = answer(text, source, &view.now)?;
+    let outcome = if answer.understood { Outcome::Done } else { Outcome::Faulty };
+    print(answer, view)?;
+    Ok(outcome)
+}
+
+/// Prints an answer: as it is, or as one object a line.
+///
+/// # Errors
+/// What the output says.
+pub fn print(answer: Answer, view: &mut View<'_>) -> io::Result<()> {
     match view.format {
-        Format::Table | Format::Csv => writeln!(view.out, "{}", answer.text.trim_end_matches('\n'))?,
+        Format::Table | Format::Csv => writeln!(view.out, "{}", answer.text.trim_end_matches('\n')),
         Format::Json => {
             let fields = vec![("text", answer.text.into()), ("understood", answer.understood.into())];
-            json::write_line(view.out, &fields)?;
+            json::write_line(view.out, &fields)
         }
     }
-    Ok(if answer.understood { Outcome::Done } else { Outcome::Faulty })
 }
 
 /// The answer to one line.

@@ -1,11 +1,17 @@
 //! `chat`: a prompt over `ask`, line by line, also from a pipe.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, Read};
 
 use anyhow::{Context, Result};
 
-use super::{Opener, Outcome, View, ask::answer};
+use super::{
+    Opener, Outcome, View,
+    ask::{answer, print},
+};
 use crate::{edges::Io, source::Source};
+
+/// Longest line that is taken whole: far more than any command, and little to hold.
+const LINE_BYTES: u64 = 64 * 1024;
 
 /// Reads lines until the input ends or one says `exit` or `quit`, and prints the answer to each.
 ///
@@ -22,13 +28,12 @@ pub fn chat(
             view.out.write_all(b"> ")?;
             view.out.flush()?;
         }
-        let mut line = Vec::new();
-        if input.read_until(b'\n', &mut line).context("standard input")? == 0 {
+        let Some(line) = read_line(input).context("standard input")? else {
             if prompt == Prompt::Shown {
                 writeln!(view.out)?;
             }
             return Ok(Outcome::Done);
-        }
+        };
         // Chat text may be anything, and so may a pipe.
         let line = String::from_utf8_lossy(&line);
         match line.trim() {
@@ -37,11 +42,30 @@ pub fn chat(
             text => {
                 let mut source: Box<dyn Source> = open()?;
                 let answer = answer(text, source.as_mut(), &view.now)?;
-                writeln!(view.out, "{}", answer.text.trim_end_matches('\n'))?;
+                print(answer, view)?;
                 view.out.flush()?;
             }
         }
     }
+}
+
+/// The next line, cut at [`LINE_BYTES`]; `None` at the end.
+fn read_line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    if Read::take(&mut *input, LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    // What is cut off is no line of its own.
+    while !line.ends_with(b"\n") {
+        let rest = input.fill_buf()?;
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        let read = end.map_or(rest.len(), |end| end + 1);
+        input.consume(read);
+        if end.is_some() || read == 0 {
+            break;
+        }
+    }
+    Ok(Some(line))
 }
 
 /// Whether a prompt is shown.
@@ -68,7 +92,7 @@ mod tests {
     use super::*;
     use crate::{
         args::Format,
-        commands::fake::{Fake, check},
+        commands::fake::{Fake, check, printed},
     };
 
     fn echo(request: &Request) -> Vec<Row> {
@@ -91,6 +115,26 @@ mod tests {
             |view| chat(Prompt::Shown, &mut input, &mut { open }, view),
             "> you said load\n> ",
         );
-        check(Format::Table, |view| chat(Prompt::Shown, &mut std::io::empty(), &mut { open }, view), "> \n");
+        check(Format::Table, |view| chat(Prompt::Shown, &mut io::empty(), &mut { open }, view), "> \n");
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_and_the_next_one_answered() {
+        let open = || -> Result<Box<dyn Source>> { Ok(Box::new(Fake::new(&echo))) };
+        let text = format!("{}\nload\n{}", "x".repeat(200_000), "y".repeat(100_000));
+        let mut input = text.as_bytes();
+        let (outcome, said) =
+            printed(Format::Table, |view| chat(Prompt::Hidden, &mut input, &mut { open }, view));
+        assert_eq!(outcome, Ok(Outcome::Done));
+        let lengths: Vec<_> = said.lines().map(|line| line.len() - "you said ".len()).collect();
+        assert_eq!(lengths, [65_536, 4, 65_536]);
+    }
+
+    #[test]
+    fn programs_get_an_object_for_each_line() {
+        let open = || -> Result<Box<dyn Source>> { Ok(Box::new(Fake::new(&echo))) };
+        let mut input: &[u8] = b"?\n";
+        let expected = "{\"text\":\"you said ?\",\"understood\":false}\n";
+        check(Format::Json, |view| chat(Prompt::Hidden, &mut input, &mut { open }, view), expected);
     }
 }

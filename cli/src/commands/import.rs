@@ -46,15 +46,15 @@ pub fn import(mut input: Input<'_>, open: &mut Opener<'_>, view: &mut View<'_>) 
     // Not before: a daemon does not keep a connection on which nothing is asked.
     let mut source = open()?;
     let name = input.name;
-    let (mut imported, mut refused) = (0, 0);
+    let (mut imported, mut refused, mut first) = (0, 0, None);
     let mut sent = 0;
     let mut send = |part: Import, progress: &mut Option<&mut dyn Write>| -> Result<()> {
         sent += u64::try_from(part.rows.len())?;
         each(source.as_mut(), &Request::Import(part), &mut |row| {
-            let Row::Imported { imported: all, refused: none, problem } = row else {
+            let Row::Imported { imported: all, refused: none, first_refused, problem } = row else {
                 return Err(unexpected());
             };
-            (imported, refused) = (all, none);
+            (imported, refused, first) = (all, none, first_refused);
             problem.map_or(Ok(()), |problem| Err(anyhow!("{name}: {problem}")))
         })?;
         show(progress, sent, found.rows)
@@ -64,20 +64,41 @@ pub fn import(mut input: Input<'_>, open: &mut Opener<'_>, view: &mut View<'_>) 
         writeln!(progress)?;
     }
     sent?;
+    let overlap = first.map(|first| overlap(&mut input, &found, &first)).transpose()?;
     let fields: Fields = vec![("imported", imported.into()), ("refused", refused.into())];
     match view.format {
         Format::Table => {
-            let of = human::counted(refused, "sample");
-            let more = if refused > 0 { format!("; {of} refused where others lie") } else { String::new() };
-            writeln!(view.out, "{} imported{more}", human::counted(imported, "sample"))?;
+            write!(view.out, "{} imported", human::counted(imported, "sample"))?;
+            if refused > 0 {
+                write!(view.out, "; {} refused where others lie", human::counted(refused, "sample"))?;
+            }
+            if let Some(overlap) = overlap.as_ref().filter(|_| imported > 0) {
+                write!(view.out, ", first at {overlap}")?;
+            }
+            writeln!(view.out)?;
         }
         Format::Json => json::write_line(view.out, &fields)?,
         Format::Csv => Csv::default().write(view.out, &fields)?,
     }
     if imported == 0 && refused > 0 {
-        bail!("{}: nothing imported: samples of these series lie there already", input.name);
+        let place = overlap.unwrap_or_else(|| input.name.to_owned());
+        bail!("{place}: samples lie there already; nothing was imported");
     }
     Ok(Outcome::Done)
+}
+
+/// Where the first refused sample stands in the file, and its series.
+fn overlap(input: &mut Input<'_>, found: &Survey, first: &(Timestamp, Series)) -> Result<String> {
+    let (moment, series) = first;
+    input.file.rewind()?;
+    let mut lines = Rows::new(input.file, input.name);
+    lines.read()?;
+    while let Some(line) = lines.read()? {
+        if row_of(line, found.series.len()).is_ok_and(|(at, _)| at == *moment) {
+            break;
+        }
+    }
+    Ok(format!("{}: {series}", lines.place()))
 }
 
 /// Sends a part, and shows how far the file is.
@@ -212,7 +233,7 @@ mod tests {
     fn taken(request: &Request) -> Vec<Row> {
         let Request::Import(part) = request else { panic!("{request:?}") };
         let imported = u64::try_from(part.rows.len()).unwrap();
-        vec![Row::Imported { imported, refused: 0, problem: None }]
+        vec![Row::Imported { imported, refused: 0, first_refused: None, problem: None }]
     }
 
     fn run(text: &str, source: &mut Fake<'_>, format: Format) -> (Result<Outcome, String>, String) {
@@ -310,17 +331,26 @@ mod tests {
         let text = "timestamp,load1\n1,1\n";
         let twice = |_: &Request| {
             let problem = Some("this file was imported already".to_owned());
-            vec![Row::Imported { imported: 0, refused: 1, problem }]
+            vec![Row::Imported { imported: 0, refused: 1, first_refused: None, problem }]
         };
         let (outcome, printed) = run(text, &mut Fake::new(&twice), Format::Json);
         assert_eq!((outcome, printed.as_str()), (Err("a.csv: this file was imported already".into()), ""));
-        let overlap = |_: &Request| vec![Row::Imported { imported: 0, refused: 1, problem: None }];
+        let refused = |imported| {
+            let first_refused = Some((Timestamp::from_ms(2000), Series::new("load1")));
+            vec![Row::Imported { imported, refused: 1, first_refused, problem: None }]
+        };
+        let overlap = |_: &Request| refused(0);
+        let text = "timestamp,load1\n1,1\n2,1\n3,1\n";
         let (outcome, printed) = run(text, &mut Fake::new(&overlap), Format::Json);
-        assert!(outcome.is_err());
+        let expected = "a.csv:3: load1: samples lie there already; nothing was imported";
+        assert_eq!(outcome, Err(expected.to_owned()));
         assert_eq!(printed, "{\"imported\":0,\"refused\":1}\n");
-        let partly = |_: &Request| vec![Row::Imported { imported: 5, refused: 1, problem: None }];
+        let partly = |_: &Request| refused(5);
         let (outcome, printed) = run(text, &mut Fake::new(&partly), Format::Table);
         assert_eq!(outcome, Ok(Outcome::Done));
-        assert_eq!(printed, "5 samples imported; 1 sample refused where others lie\n");
+        assert_eq!(
+            printed,
+            "5 samples imported; 1 sample refused where others lie, first at a.csv:3: load1\n"
+        );
     }
 }

@@ -58,7 +58,8 @@ pub fn moment(text: &str, now: &Zoned, toward: Toward) -> Result<Timestamp> {
         return Ok(if is_back { stamp(now).minus(span) } else { stamp(now).plus(span) });
     }
     if let Some(spoken) = Spoken::read(&lower) {
-        return Ok(stamp(&spoken.resolve(now, toward).ok_or_else(|| unreadable(text))?));
+        let Some(at) = spoken.resolve(now, toward) else { bail!("`{text}` lies in the future") };
+        return Ok(stamp(&at));
     }
     let at = dated(&lower, now).ok_or_else(|| unreadable(text))?;
     if toward == Toward::Future || at <= *now || has_year(&lower) {

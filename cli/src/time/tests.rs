@@ -172,6 +172,12 @@ fn what_is_no_time_is_refused_with_what_to_write() {
 }
 
 #[test]
+fn a_day_to_come_is_no_answer_to_a_question_about_the_past() {
+    let error = moment("tomorrow", &at("2026-11-22 10:00:00"), Toward::Past).unwrap_err();
+    assert_eq!(error.to_string(), "`tomorrow` lies in the future");
+}
+
+#[test]
 fn spans() {
     let check = |text: &str, ms: Option<u64>| {
         assert_eq!(span(text).ok(), ms.map(Duration::from_millis), "{text}");

@@ -219,6 +219,8 @@ pub enum Row {
         imported: u64,
         /// Samples refused because others of the series lie there.
         refused: u64,
+        /// The first of those, since the daemon began with the file.
+        first_refused: Option<(Timestamp, Series)>,
         /// Why the whole is refused, if it is.
         problem: Option<String>,
     },
