@@ -260,7 +260,11 @@ impl Engine {
     ) {
         let now = in_zone(self.clock.local(), zone);
         let answer = command::answer(&self.state, &now, from, text);
-        let answered = match (self.append(&now, answer.events), answer.reply) {
+        let appended = self.append(&now, answer.events);
+        if let Ok(records) = &appended {
+            effects(records).into_iter().for_each(&mut *hand_out);
+        }
+        let answered = match (appended, answer.reply) {
             (Err(error), _) => {
                 Answered { text: format!("the log cannot be written: {error}"), understood: false }
             }

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use systembot_cli::{Answer, Asked};
 use systembot_config::Settings;
 use systembot_model::{
-    Address, Event, LocalTime, Question, Record, State,
+    Address, Event, Input, LocalTime, Question, Record, State,
     command::{self, Reply},
+    decide,
 };
 
 use crate::{
@@ -30,7 +31,7 @@ pub fn ask(asked: Asked<'_>) -> anyhow::Result<Answer> {
         Some(opened) => opened.state.clone(),
         None => State { rules: settings.rules(), ..State::default() },
     };
-    let state = refreshed(recorded, settings, &clock);
+    let state = refreshed(recorded.clone(), settings, &clock);
     let now = LocalTime { at: clock.now(), ..now };
     let answer = command::answer(&state, &now, &Address::console(), text);
     let mut events = answer.events;
@@ -46,8 +47,7 @@ pub fn ask(asked: Asked<'_>) -> anyhow::Result<Answer> {
         Reply::Later(Question::PublicAddress) => {
             let result = fetch_address(settings)?;
             let text = command::public_address(&state, &now, &result);
-            let (address, problem) = (result.as_ref().ok().copied(), result.err());
-            events.push(Event::AddressFetched { address, problem });
+            events.extend(decide(&recorded, &now, Input::AddressFetched(result)));
             (text, true)
         }
     };
@@ -83,5 +83,7 @@ fn refreshed(mut state: State, settings: &Settings, clock: &Arc<dyn Clock>) -> S
         state.apply(&Record { seq: state.seq.next(), at, event });
     }
     state.missing = pass.missing.into_iter().map(|service| (service, at)).collect();
+    state.notes = pass.notes.into_iter().map(|note| (note.subject, note.text)).collect();
+    state.run.is_on = false;
     state
 }

@@ -187,6 +187,7 @@ fn begin_sampling(run: &Run, clock: &Arc<dyn Clock>, inbox: Inbox) -> anyhow::Re
         include_mounts: run.settings.include_mounts.clone(),
         services: run.settings.services.clone(),
         log_dir: Some(run.data_dir.join("log")),
+        statvfs_deadline: collect::statvfs_deadline(run.settings.sample_interval),
         ..collect::Options::default()
     };
     let (interval, clock) = (run.settings.sample_interval, Arc::clone(clock));

@@ -25,8 +25,7 @@ pub fn run(
 ) {
     let mut next = clock.steady();
     loop {
-        let mut pass = collectors.collect();
-        pass.at = clock.now();
+        let pass = collectors.collect();
         if inbox.put(Input::Sampled(Box::new(pass))).is_err() {
             return;
         }

@@ -164,7 +164,7 @@ pub fn limits(state: &State, sample: &Sample) -> Vec<Verdict> {
                 let stand = if rules.is_ignored(&mount) {
                     Stand::Good
                 } else {
-                    stand(value > limit, value < limit - CLEAR_SHARE * limit)
+                    stand(value > limit, value <= limit - CLEAR_SHARE * limit)
                 };
                 add(RuleKind::DiskFull, stand, limit);
             }
@@ -173,9 +173,10 @@ pub fn limits(state: &State, sample: &Sample) -> Vec<Verdict> {
                 let stand = stand(value <= limit, value > limit + CLEAR_SHARE * (100.0 - limit));
                 add(RuleKind::MemoryLow, stand, limit);
             }
-            "cpu_idle_percent" => {
+            // A share of time since the tick before: the first one after a gap tells of the gap too.
+            "cpu_idle_percent" if state.ticks_since_gap > 0 => {
                 let limit = rules.cpu_idle_percent;
-                let stand = stand(value < limit, value > limit + CLEAR_SHARE * (100.0 - limit));
+                let stand = stand(value < limit, value >= limit + CLEAR_SHARE * (100.0 - limit));
                 add(RuleKind::CpuBusy, stand, limit);
             }
             "temperature_celsius" => {
@@ -184,17 +185,17 @@ pub fn limits(state: &State, sample: &Sample) -> Vec<Verdict> {
                 else {
                     continue;
                 };
-                let is_critical = critical.is_some_and(|point| value >= point);
+                let stand_to = |point: f64| stand(value >= point, value < point * (1.0 - CLEAR_SHARE));
+                let mut is_silenced = false;
                 if let Some(point) = critical {
-                    add(
-                        RuleKind::SensorCritical,
-                        stand(is_critical, value < point * (1.0 - CLEAR_SHARE)),
-                        point,
-                    );
+                    let stand = stand_to(point);
+                    is_silenced =
+                        stand == Stand::Bad || stand == Stand::Between && is_firing_critical(state, series);
+                    add(RuleKind::SensorCritical, stand, point);
                 }
                 if let Some(point) = high {
-                    // Critical silences high: what is critical neither fires nor resolves it.
-                    let stand = stand(value >= point && !is_critical, value < point * (1.0 - CLEAR_SHARE));
+                    let is_silenced = is_silenced && value >= point;
+                    let stand = if is_silenced { Stand::Between } else { stand_to(point) };
                     add(RuleKind::SensorHigh, stand, point);
                 }
             }
@@ -202,6 +203,11 @@ pub fn limits(state: &State, sample: &Sample) -> Vec<Verdict> {
         }
     }
     verdicts
+}
+
+/// Whether a sensor's critical alert is firing: it silences the one about its high point until it is over.
+fn is_firing_critical(state: &State, series: &Series) -> bool {
+    state.alert_about(&Condition { rule: RuleKind::SensorCritical, series: series.clone() }).is_some()
 }
 
 /// The trend rule, over the series that the settings name and sensors without points of their own.

@@ -35,7 +35,7 @@ impl Pattern {
     #[must_use]
     pub fn matches(&self, series: &Series) -> bool {
         let text = self.0.as_str();
-        if text == series.id() || text == series.metric() || self.is_all() {
+        if text == series.id() || text.eq_ignore_ascii_case(series.metric()) || self.is_all() {
             return true;
         }
         if text.contains(['*', '?']) {
@@ -119,6 +119,7 @@ mod tests {
         check("storage", true);
         check("Disk", true);
         check("STORAGE", true);
+        check("DISK_USED_PERCENT", true);
         check("all", true);
         check("load", false);
         check("disk_us", false);

@@ -132,6 +132,8 @@ impl State {
                 self.configured = record.seq;
                 let length = self.rules.maximum_length;
                 self.windows.values_mut().for_each(|window| window.shorten(length));
+                let services = &self.rules.services;
+                self.missing.retain(|name, _| services.iter().any(|service| service.name == *name));
             }
             Event::Described(host) => self.host = host.clone(),
             Event::Blind { .. } => {
@@ -141,7 +143,10 @@ impl State {
                     self.blind.pop_front();
                 }
             }
-            Event::ClockStepped { .. } => self.gap(),
+            Event::ClockStepped { by_ms } => {
+                self.gap();
+                self.shift(*by_ms);
+            }
             Event::AlertFired(fired) => self.fired(at, fired),
             Event::AlertRepeated { id, .. } => {
                 if let Some(condition) = self.alerts.get(id).and_then(condition) {
@@ -217,6 +222,13 @@ impl State {
         self.windows.get(series)?.last().map(|(_, value)| value)
     }
 
+    /// The value of a series in the newest tick; `None` where that lacks it.
+    #[must_use]
+    pub fn now(&self, series: &Series) -> Option<f64> {
+        let (at, value) = self.windows.get(series)?.last()?;
+        (Some(at) == self.sampled_at).then_some(value)
+    }
+
     /// Series of the newest tick with their values, in order of name; those that have gone are left out.
     pub fn current(&self) -> impl Iterator<Item = (&Series, f64)> {
         self.windows.iter().filter_map(|(series, window)| {
@@ -288,6 +300,17 @@ impl State {
     fn gap(&mut self) {
         self.ticks_since_gap = 0;
         self.pending.clear();
+    }
+
+    /// Moves what counts from an earlier moment with the clock, so that a step neither hastens nor delays it.
+    fn shift(&mut self, by_ms: i64) {
+        let told = self.told.values_mut();
+        let told = told.chain(self.alerts.values_mut().filter_map(|alert| alert.told_at.as_mut()));
+        let fetched = self.public.known.iter_mut().map(|(_, at)| at);
+        let asked = self.public.asked.iter_mut().map(|(at, _)| at);
+        for at in told.chain(fetched).chain(asked) {
+            *at = Timestamp::from_ms(at.as_ms().saturating_add(by_ms));
+        }
     }
 
     fn fired(&mut self, at: Timestamp, fired: &Fired) {

@@ -48,6 +48,12 @@ use crate::clock::Clock;
 
 /// Time that every file system has to answer statvfs(3); a local one takes microseconds, a network share milliseconds.
 pub const STATVFS_DEADLINE: Duration = Duration::from_secs(2);
+/// The same where passes follow each other closely: one that waits must be over before the next is due.
+#[must_use]
+pub fn statvfs_deadline(interval: Duration) -> Duration {
+    STATVFS_DEADLINE.min(interval / 2)
+}
+
 /// Less than this between the two clocks is no sleep but a moment lost between reading one and the other.
 const ASLEEP_LEAST: Duration = Duration::from_millis(100);
 
@@ -154,7 +160,8 @@ impl Collectors {
     pub fn collect(&mut self) -> Pass {
         let (steady, since_boot) = (self.clock.steady(), self.clock.since_boot());
         let sample = Sample { readings: Vec::with_capacity(self.length) };
-        let mut pass = Pass { sample, ..Pass::default() };
+        // All clocks at once: read after a file system that was waited for, one would seem to have been set.
+        let mut pass = Pass { at: self.clock.now(), sample, ..Pass::default() };
         if let Some((steady_before, boot_before)) = self.before.replace((steady, since_boot)) {
             let elapsed = steady.saturating_sub(steady_before);
             let asleep = since_boot.saturating_sub(boot_before).saturating_sub(elapsed);

@@ -46,8 +46,9 @@ impl TestClock {
 }
 
 impl Clock for TestClock {
+    /// Never set, and never asleep.
     fn now(&self) -> Timestamp {
-        Timestamp::from_ms(0)
+        Timestamp::from_ms(i64::try_from(self.steady.load(Ordering::Relaxed)).unwrap())
     }
 
     fn wait(&self, span: Duration) {
@@ -418,6 +419,28 @@ fn a_hung_mount_costs_its_reading_and_a_note() {
     assert!(wait_until(|| hanging.inside.load(Ordering::SeqCst) == 0), "no thread is left");
 }
 
+#[test]
+fn a_pass_that_was_held_up_is_labelled_with_its_begin() {
+    let machine = Machine::new(FILES);
+    let clock = Arc::clone(&machine.clock);
+    let slow = AtomicU64::new(0);
+    let statvfs = move |path: &Path| {
+        if path == Path::new("/") && slow.fetch_add(1, Ordering::Relaxed) == 1 {
+            clock.advance(2_000, 0);
+        }
+        Ok(USAGE)
+    };
+    let mut collectors = machine.collectors(Options { statvfs: Arc::new(statvfs), ..machine.options() });
+    let mut before = collectors.collect().at;
+    for awake in [15_000, 13_000, 15_000] {
+        machine.clock.advance(awake, 0);
+        let pass = collectors.collect();
+        assert_eq!(Some(pass.at.since(before)), pass.elapsed, "the wall clock was not set");
+        before = pass.at;
+    }
+}
+
+/// Defect 12 of the original: it crashed on one unreadable mount.
 #[test]
 fn an_unreadable_mount_is_a_note() {
     let machine = Machine::new(FILES);

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 use anyhow::{Context, Result};
+use systembot_model::command::is_silence;
 
 use super::{
     Opener, Outcome, View,
@@ -37,7 +38,7 @@ pub fn chat(
         // Chat text may be anything, and so may a pipe.
         let line = String::from_utf8_lossy(&line);
         match line.trim() {
-            "" => continue,
+            text if is_silence(text) => continue,
             "exit" | "quit" => return Ok(Outcome::Done),
             text => {
                 let mut source: Box<dyn Source> = open()?;
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn lines_are_answered_until_the_end() {
         let open = || -> Result<Box<dyn Source>> { Ok(Box::new(Fake::new(&echo))) };
-        let mut input: &[u8] = b"load\n\n ? \r\n\xff\nlast";
+        let mut input: &[u8] = b"load\n\nno commands\n...\n ? \r\n\xff\nlast";
         check(
             Format::Table,
             |view| chat(Prompt::Hidden, &mut input, &mut { open }, view),

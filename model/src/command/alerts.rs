@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    Event, Pattern,
+    Event, Pattern, Series,
     alert::Alert,
-    command::{Answer, Ask},
-    decide::present,
+    command::{Answer, Ask, Reply},
+    decide::{present, tell_still_wrong},
     judge::figure,
     limits,
     render::span,
@@ -88,27 +88,15 @@ pub(super) fn acknowledge(ask: &Ask<'_>) -> Answer {
 
 pub(super) fn mute(ask: &Ask<'_>) -> Answer {
     const HOW: &str = "say it like \"mute disk for 2h\" or \"mute all for 30m\"";
-    let (scope, length) = match ask.argument.to_ascii_lowercase().rfind(" for ") {
-        Some(at) => {
-            let (scope, length) = ask.argument.split_at_checked(at).unwrap_or((ask.argument, ""));
-            let length = length.trim().get("for".len()..).unwrap_or_default();
-            let Some(length) = time::parse_span(length).filter(|length| !length.is_zero()) else {
-                return Answer::not_understood(format!("\"{}\" is no span of time: {HOW}", length.trim()));
-            };
-            (scope, length)
-        }
-        None => (ask.argument, MUTE),
+    let (scope, length) = match span_at_end(ask.argument) {
+        Ok(split) => split,
+        Err(length) => return Answer::not_understood(format!("\"{length}\" is no span of time: {HOW}.")),
     };
-    let pattern = Pattern::new(scope);
-    let is_known = pattern.is_known() || ask.state.windows.keys().any(|series| pattern.matches(series));
-    let is_service = ask.state.rules.services.iter().any(|service| service.name == scope.trim());
-    if scope.trim().is_empty() || !(is_known || is_service) {
-        return Answer::not_understood(format!("There is no series \"{}\" to mute: {HOW}", scope.trim()));
+    if scope.is_empty() {
+        return Answer::not_understood(format!("Mute what? {HOW}."));
     }
-    let scope = if is_service && !is_known {
-        crate::Series::labelled("service", "name", scope.trim()).to_string()
-    } else {
-        pattern.to_string()
+    let Some(scope) = known_scope(ask, scope) else {
+        return Answer::not_understood(format!("There is no series \"{scope}\" to mute: {HOW}."));
     };
     let until = ask.now.at.plus(length.min(MUTE_MAX));
     let mut events = Vec::new();
@@ -121,33 +109,64 @@ pub(super) fn mute(ask: &Ask<'_>) -> Answer {
     Answer { events, ..Answer::text(text) }
 }
 
+/// Splits `disk for 2h`, and `disk 2h` too; [`MUTE`] where no span is said, an error where what is said is none.
+fn span_at_end(text: &str) -> Result<(&str, Duration), &str> {
+    let text = text.trim();
+    let lower = text.to_ascii_lowercase();
+    let said = match lower.rfind(" for ") {
+        Some(at) => {
+            text.split_at_checked(at).map(|(scope, span)| (scope, span.trim_start().get("for".len()..)))
+        }
+        None => lower.strip_prefix("for ").map(|span| ("", text.get(text.len() - span.len()..))),
+    };
+    if let Some((scope, length)) = said {
+        let length = length.unwrap_or_default().trim();
+        let span = time::parse_span(length).filter(|span| !span.is_zero());
+        return span.map(|span| (scope.trim(), span)).ok_or(length);
+    }
+    let last = text.rsplit_once(' ').and_then(|(scope, last)| Some((scope, time::parse_span(last)?)));
+    Ok(last.filter(|(_, span)| !span.is_zero()).unwrap_or((text, MUTE)))
+}
+
+/// The scope of a mute as it is recorded: a known choice of series, or the one series of a watched service.
+fn known_scope(ask: &Ask<'_>, text: &str) -> Option<String> {
+    // Names and words of metrics are in small letters; labels are kept as they are.
+    let small = Pattern::new(&text.to_lowercase());
+    let is_name = !text.contains('{') && small.is_known();
+    let pattern = if is_name { small } else { Pattern::new(text) };
+    if pattern.is_known() || ask.state.windows.keys().any(|series| pattern.matches(series)) {
+        return Some(pattern.to_string());
+    }
+    let service = ask.state.rules.services.iter().find(|service| service.name.eq_ignore_ascii_case(text))?;
+    Some(Series::labelled("service", "name", &service.name).to_string())
+}
+
 /// Longest mute: a forgotten one ends by itself within the year.
 const MUTE_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 pub(super) fn unmute(ask: &Ask<'_>) -> Answer {
-    let wanted = Pattern::new(ask.argument).to_string();
+    let wanted = known_scope(ask, ask.argument).unwrap_or_else(|| Pattern::new(ask.argument).to_string());
     let all = ask.argument.is_empty() || wanted == "all";
-    let scopes: Vec<&String> = ask.state.mutes.keys().filter(|scope| all || **scope == wanted).collect();
+    let is_wanted = |scope: &&String| all || **scope == wanted;
+    let scopes: Vec<&String> = ask.state.mutes.keys().filter(is_wanted).collect();
     if scopes.is_empty() {
         return if ask.state.mutes.is_empty() {
             Answer::text("Nothing is muted.")
         } else {
-            Answer::not_understood(format!("{wanted} is not muted. \"mutes\" lists what is."))
+            Answer::not_understood(format!("{} is not muted. \"mutes\" lists what is.", ask.argument))
         };
     }
-    let was_muted =
-        |alert: &&Alert| scopes.iter().any(|scope| Pattern::new(scope).matches(&alert.fired.series));
-    let wrong: Vec<String> =
-        ask.state.alerts.values().filter(was_muted).map(|alert| line(ask, alert)).collect();
     let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-    let mut text = format!("Unmuted {}.", names.join(", "));
-    if !wrong.is_empty() {
-        text += &format!(" Still wrong:\n{}", wrong.join("\n").replace(", muted)", ")"));
-    }
+    let mut answer = Answer::text(format!("Unmuted {}.", names.join(", ")));
     let by = Some(ask.from.clone());
-    let events =
-        scopes.into_iter().map(|scope| Event::Unmuted { scope: scope.clone(), by: by.clone() }).collect();
-    Answer { events, ..Answer::text(text) }
+    answer.events =
+        scopes.iter().map(|&scope| Event::Unmuted { scope: scope.clone(), by: by.clone() }).collect();
+    let wrong = tell_still_wrong(ask.state, ask.now.at, &scopes, &mut answer.events);
+    if !wrong.is_empty() && !ask.state.rules.destinations.contains(ask.from) {
+        let text = format!("Unmuted {}. Still wrong:\n{}", names.join(", "), wrong.join("\n"));
+        answer.reply = Reply::Text(text);
+    }
+    answer
 }
 
 pub(super) fn mutes(ask: &Ask<'_>) -> Answer {

@@ -21,6 +21,7 @@ const BEFORE: &[&str] = &[
     "what's",
     "whats the",
     "whats",
+    "what",
     "what are the",
     "what are",
     "how is the",
@@ -53,12 +54,19 @@ const BEFORE: &[&str] = &[
 const AFTER: &[&str] =
     &["please", "thank you", "thanks", "now", "right now", "do you have", "is there", "is it"];
 
+/// Whether a line says nothing: a bridge without a command, blanks, dots.
+pub(super) fn is_silence(line: &str) -> bool {
+    let line = line.trim_matches(|c: char| c == '.' || c.is_whitespace() || c.is_control());
+    line.is_empty() || line.eq_ignore_ascii_case("no commands")
+}
+
 /// The command that a line picks, and what stood behind its name in its own case; `None` for no command.
 pub(super) fn understand(line: &str) -> Option<(&'static Command, String)> {
+    // Telephones write typographic quotes.
+    let line = line.replace(['\u{2018}', '\u{2019}'], "'").replace(['\u{201c}', '\u{201d}'], "\"");
     let words: Vec<&str> = line.split_whitespace().map(|word| word.trim_matches(['!', ',', ';'])).collect();
     let line = words.join(" ");
     let line = line.trim_end_matches(['.', '!', '?', ' ']).trim();
-    // A lone question mark asks for help.
     // A lone question mark asks for help.
     let mut rest = if line.is_empty() && words.concat().contains('?') { "help" } else { line };
     while let Some(shorter) = AFTER.iter().find_map(|phrase| strip_words_end(rest, phrase)) {
@@ -185,7 +193,7 @@ mod tests {
         assert_eq!(names.len(), count);
     }
 
-    /// The original matched prefixes.
+    /// Defect 10 of the original: it matched prefixes.
     #[test]
     fn whole_words_count() {
         for line in [
@@ -203,6 +211,22 @@ mod tests {
         }
     }
 
+    /// Defect 10 of the original, its other side: what people say was unknown.
+    #[test]
+    fn what_people_say_is_understood() {
+        for (line, expected) in [
+            ("please load", "load"),
+            ("cpu", "cpu"),
+            ("free", "memory"),
+            ("processes", "top processes"),
+            ("system  load", "load"),
+            ("what time is it?", "date"),
+            ("How much free memory is there", "memory"),
+        ] {
+            check(line, Some((expected, "")));
+        }
+    }
+
     #[test]
     fn the_aliases_of_addresses_mean_different_things() {
         check("IP.", Some(("ip", "")));
@@ -210,6 +234,7 @@ mod tests {
         check("ip addr", Some(("public ip", "")));
         check("addr", Some(("public ip", "")));
         check("what is my ip?", Some(("ip", "")));
+        check("what\u{2019}s my ip?", Some(("ip", "")));
         check("what's my public ip address please", Some(("public ip", "")));
     }
 

@@ -33,8 +33,14 @@ fn as_of(ask: &Ask<'_>, text: String) -> Answer {
     Answer::text(format!("{text}{note}"))
 }
 
+/// The value of a metric in the newest tick; what was read in an older one alone is no answer about now.
 fn value(ask: &Ask<'_>, metric: &str) -> Option<f64> {
-    ask.state.latest(&Series::new(metric))
+    ask.state.now(&Series::new(metric))
+}
+
+/// The answer where the newest tick lacks what was asked for.
+fn unread(ask: &Ask<'_>, what: &str) -> Answer {
+    as_of(ask, format!("{what} cannot be read at the moment."))
 }
 
 /// The labels of a metric in the newest tick, with their values.
@@ -44,8 +50,10 @@ fn labelled<'a>(state: &'a State, metric: &'a str) -> impl Iterator<Item = (Stri
 }
 
 pub(super) fn load(ask: &Ask<'_>) -> Answer {
-    let of = |metric| value(ask, metric).unwrap_or(0.0);
-    let (one, five, fifteen) = (of("load1"), of("load5"), of("load15"));
+    let of = |metric| value(ask, metric);
+    let (Some(one), Some(five), Some(fifteen)) = (of("load1"), of("load5"), of("load15")) else {
+        return unread(ask, "The load");
+    };
     let cpus = counted(u64::from(ask.state.host.cpus), "CPU");
     as_of(ask, format!("Load: {one:.2} (1 min), {five:.2} (5 min), {fifteen:.2} (15 min) on {cpus}."))
 }
@@ -78,9 +86,12 @@ pub(super) fn cpus(ask: &Ask<'_>) -> Answer {
 }
 
 pub(super) fn memory(ask: &Ask<'_>) -> Answer {
-    let of = |metric| value(ask, metric).unwrap_or(0.0);
-    let (total, used, available) =
-        (of("memory_total_bytes"), of("memory_used_bytes"), of("memory_available_bytes"));
+    let of = |metric| value(ask, metric);
+    let (Some(total), Some(used), Some(available)) =
+        (of("memory_total_bytes"), of("memory_used_bytes"), of("memory_available_bytes"))
+    else {
+        return unread(ask, "Memory");
+    };
     let share = |part: f64| percent(if total > 0.0 { 100.0 * part / total } else { 0.0 });
     let mut text = format!(
         "Memory: {} used ({}), {} free ({}) of {}.",
@@ -90,18 +101,20 @@ pub(super) fn memory(ask: &Ask<'_>) -> Answer {
         share(available),
         bytes(total)
     );
-    let swap = of("swap_total_bytes");
-    if swap > 0.0 {
-        text += &format!("\nSwap: {} used of {}.", bytes(of("swap_used_bytes")), bytes(swap));
+    if let (Some(used), Some(total)) = (of("swap_used_bytes"), of("swap_total_bytes").filter(|n| *n > 0.0)) {
+        text += &format!("\nSwap: {} used of {}.", bytes(used), bytes(total));
     }
     as_of(ask, text)
 }
 
 pub(super) fn disk(ask: &Ask<'_>) -> Answer {
-    let wanted = ask.argument.trim_matches(['"', '\'']);
+    let wanted = ask.argument.trim_matches(['"', '\'', ' ']);
     let mounts: Vec<(String, f64)> = labelled(ask.state, "disk_used_percent").collect();
-    let chosen: Vec<&(String, f64)> =
-        mounts.iter().filter(|(mount, _)| wanted.is_empty() || mount == wanted).collect();
+    let is_chosen = |(mount, _): &&(String, f64)| wanted.is_empty() || mount == wanted;
+    let mut chosen: Vec<&(String, f64)> = mounts.iter().filter(is_chosen).collect();
+    if chosen.is_empty() {
+        chosen = mounts.iter().filter(|(mount, _)| is_alike(mount, wanted)).collect();
+    }
     if chosen.is_empty() && !wanted.is_empty() && ask.state.sampled_at.is_some() {
         let known: Vec<&str> = mounts.iter().map(|(mount, _)| mount.as_str()).collect();
         return Answer::not_understood(format!(
@@ -135,6 +148,12 @@ pub(super) fn disk(ask: &Ask<'_>) -> Answer {
         lines.push("No file system that holds files on a device is mounted.".into());
     }
     as_of(ask, lines.join("\n"))
+}
+
+/// Whether a mount is what somebody means who writes it in capitals, with a slash too many or too few.
+fn is_alike(mount: &str, wanted: &str) -> bool {
+    let bare = |path: &str| path.trim_matches('/').to_lowercase();
+    !wanted.is_empty() && bare(mount) == bare(wanted)
 }
 
 pub(super) fn temperature(ask: &Ask<'_>) -> Answer {

@@ -111,7 +111,7 @@ pub static COMMANDS: &[Command] = &[
     },
     Command { names: &["cpus", "cpu count"], argument: "", help: "number of CPUs", run: machine::cpus },
     Command {
-        names: &["memory", "free memory", "ram", "free ram", "free", "mem"],
+        names: &["memory", "free memory", "ram", "free ram", "free", "mem", "memory usage"],
         argument: "",
         help: "memory used, available and total",
         run: machine::memory,
@@ -165,7 +165,7 @@ pub static COMMANDS: &[Command] = &[
         run: machine::uptime,
     },
     Command {
-        names: &["info", "uname", "system info", "host", "kernel"],
+        names: &["info", "uname", "system info", "host", "hostname", "kernel"],
         argument: "",
         help: "host name, system, kernel, build and architecture",
         run: machine::info,
@@ -231,6 +231,12 @@ pub static COMMANDS: &[Command] = &[
         run: overview::services,
     },
 ];
+
+/// Whether a line says nothing and gets no reply: blanks, dots, and what a bridge says that has no command.
+#[must_use]
+pub fn is_silence(line: &str) -> bool {
+    fold::is_silence(line)
+}
 
 /// Answers a line, cleaned of control characters before.
 #[must_use]

@@ -9,12 +9,14 @@ use crate::{
 
 pub(super) fn status(ask: &Ask<'_>) -> Answer {
     let state = ask.state;
-    let of = |metric| state.latest(&Series::new(metric));
+    let of = |metric| state.now(&Series::new(metric));
     let mut parts: Vec<String> = Vec::new();
     parts.extend(of("load1").map(|load| format!("load {load:.2}")));
     parts.extend(of("cpu_idle_percent").map(|idle| format!("CPU {} idle", percent(idle))));
     parts.extend(of("memory_available_percent").map(|free| format!("memory {} free", percent(free))));
-    let fullest = state.current().filter(|(series, _)| series.metric() == "disk_used_percent");
+    let is_ignored = |series: &Series| series.label().is_some_and(|mount| state.rules.is_ignored(&mount));
+    let fullest =
+        state.current().filter(|(series, _)| series.metric() == "disk_used_percent" && !is_ignored(series));
     parts.extend(fullest.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(series, share)| {
         format!("disk {} {} full", series.label().unwrap_or_default(), percent(share))
     }));

@@ -15,7 +15,7 @@ use super::queue;
 /// What a chat line brings about: what it orders, and its answer.
 pub(super) fn heard(state: &State, now: &LocalTime, from: Address, text: &str) -> Vec<Event> {
     let text = clean(text);
-    if text.is_empty() || text.eq_ignore_ascii_case("no commands") {
+    if command::is_silence(&text) {
         return Vec::new();
     }
     let answer = command::answer(state, now, &from, &text);

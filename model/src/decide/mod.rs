@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub use told::due;
-pub(crate) use told::present;
+pub(crate) use told::{present, tell_still_wrong};
 
 /// What the world hands to the daemon.
 #[derive(Clone, Debug, PartialEq)]

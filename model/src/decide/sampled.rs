@@ -1,6 +1,6 @@
 //! A tick: what it records, fires and resolves.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use crate::{
     Event, Series, State, Timestamp,
@@ -17,8 +17,8 @@ use super::queue_for_all;
 
 /// Difference of wall and steady clock that counts as a step; below it lies what NTP slews in an hour's interval.
 const STEP_MIN: Duration = Duration::from_secs(2);
-/// A series not read for so long has gone, and its alerts with it.
-const GONE_AFTER: Duration = Duration::from_secs(300);
+/// A series not read for so long, and for so many ticks, has gone, and its alerts with it.
+const GONE_AFTER: (Duration, u32) = (Duration::from_secs(300), 3);
 
 /// All events of one pass, in the order in which they are told: gaps, facts, the tick, alerts, messages.
 pub(super) fn sampled(state: &State, pass: Pass) -> Vec<Event> {
@@ -156,12 +156,17 @@ fn fired(state: &State, at: Timestamp, begin: Begin<'_>) -> Event {
 }
 
 fn resolved(state: &State, at: Timestamp, alert: &Alert, value: Option<f64>) -> Event {
+    let relief =
+        state::condition(alert).map_or_else(String::new, |condition| judge::relief(&condition, value));
+    ended(state, at, alert, value, &relief)
+}
+
+/// The end of an alert, with what there is to say about it.
+fn ended(state: &State, at: Timestamp, alert: &Alert, value: Option<f64>, relief: &str) -> Event {
     let told = alert.told_at.is_some()
         && !state.rules.repeat_interval.is_zero()
         && !state.is_muted(&alert.fired.series, at);
     let lasted = span(at.since(alert.fired_at));
-    let relief =
-        state::condition(alert).map_or_else(String::new, |condition| judge::relief(&condition, value));
     Event::AlertResolved {
         id: alert.fired.id,
         value,
@@ -191,6 +196,19 @@ fn services(state: &State, pass: &Pass, id: &mut u64, changes: &mut Vec<Event>) 
             changes.push(resolved(state, pass.at, alert, None));
         }
     }
+    for (alert, service) in unwatched(state) {
+        let relief = format!("service {service} is no longer watched");
+        changes.push(ended(state, pass.at, alert, None, &relief));
+    }
+}
+
+/// Alerts about services that the settings do not name any more.
+fn unwatched(state: &State) -> impl Iterator<Item = (&Alert, Cow<'_, str>)> {
+    let of_services =
+        state.alerts.values().filter(|alert| alert.fired.rule == RuleKind::ServiceMissing.name());
+    of_services
+        .filter_map(|alert| Some((alert, alert.fired.series.label()?)))
+        .filter(|(_, service)| state.rules.services.iter().all(|watched| watched.name != *service))
 }
 
 /// Whether an alert's series is no longer read at all: unmounted, unplugged. One that only does not answer is noted.
@@ -199,9 +217,17 @@ fn is_gone(state: &State, pass: &Pass, alert: &Alert) -> bool {
     if series.metric() == "service" || pass.sample.value(series.id()).is_some() {
         return false;
     }
-    let is_noted =
-        series.label().is_some_and(|label| pass.notes.iter().any(|note| note.subject.ends_with(&*label)));
+    let is_noted = series.label().is_some_and(|label| {
+        pass.notes.iter().any(|note| note.subject.strip_prefix("mount ") == Some(&*label))
+    });
+    if is_noted {
+        return false;
+    }
     let last =
         state.windows.get(series).and_then(|window| window.last()).map_or(alert.fired_at, |(at, _)| at);
-    !is_noted && pass.elapsed.is_some() && pass.at.since(last) >= GONE_AFTER
+    // While nothing was recorded it was not looked for.
+    let blind_to = state.blind.back().map_or(last, |record| record.at);
+    let unread = pass.at.since(last.max(blind_to));
+    let (span, ticks) = GONE_AFTER;
+    state.ticks_since_gap >= ticks && unread >= span.max(state.rules.sample_interval.saturating_mul(ticks))
 }

@@ -20,38 +20,61 @@ const ADDRESS_INTERVAL: Duration = Duration::from_secs(3600);
 #[must_use]
 pub fn due(state: &State) -> Option<Timestamp> {
     let repeats = state.alerts.values().filter_map(|alert| repeat_at(state, alert));
-    let mutes = state.mutes.values().map(|mute| mute.until);
+    let mutes = state.mutes.values().filter(|_| is_current(state)).map(|mute| mute.until);
     repeats.chain(mutes).chain(address_at(state)).min()
 }
 
 /// What has come due.
 pub(super) fn woken(state: &State, now: Timestamp) -> Vec<Event> {
     let mut events = Vec::new();
-    let ended: Vec<&String> =
-        state.mutes.iter().filter(|(_, mute)| mute.until <= now).map(|(scope, _)| scope).collect();
+    let ended: Vec<&String> = state
+        .mutes
+        .iter()
+        .filter(|(_, mute)| is_current(state) && mute.until <= now)
+        .map(|(scope, _)| scope)
+        .collect();
     for scope in &ended {
         events.push(Event::Unmuted { scope: (*scope).clone(), by: None });
     }
     let was_muted =
         |alert: &Alert| ended.iter().any(|scope| Pattern::new(scope).matches(&alert.fired.series));
-    let is_silent = |alert: &Alert| is_silent(state, alert) || state.is_muted(&alert.fired.series, now);
-    let wrong: Vec<&Alert> =
-        state.alerts.values().filter(|alert| was_muted(alert) && !is_silent(alert)).collect();
-    if !wrong.is_empty() {
-        tell(state, now, "the mute is over, still wrong:\n", &wrong, &mut events);
-    }
+    tell_still_wrong(state, now, &ended, &mut events);
     let repeats: Vec<&Alert> = state
         .alerts
         .values()
         .filter(|alert| !was_muted(alert) && repeat_at(state, alert).is_some_and(|at| at <= now))
         .collect();
-    if !repeats.is_empty() {
-        tell(state, now, "", &repeats, &mut events);
-    }
+    tell(state, now, "", &repeats, &mut events);
     if address_at(state).is_some_and(|at| at <= now) {
         events.push(Event::Asked { from: Address::new("timer"), question: Question::PublicAddress });
     }
     events
+}
+
+/// What ends with mutes: one digest of what is still wrong, unless another mute covers it, whose lines are given back.
+/// The state is that before.
+pub(crate) fn tell_still_wrong(
+    state: &State,
+    now: Timestamp,
+    ended: &[&String],
+    events: &mut Vec<Event>,
+) -> Vec<String> {
+    if !state.run.is_on || !is_current(state) {
+        return Vec::new();
+    }
+    let covers = |scope: &String, alert: &Alert| Pattern::new(scope).matches(&alert.fired.series);
+    let is_covered = |alert: &Alert| {
+        let mut others =
+            state.mutes.iter().filter(|(scope, mute)| mute.until > now && !ended.contains(scope));
+        others.any(|(scope, _)| covers(scope, alert))
+    };
+    let wrong: Vec<&Alert> = state
+        .alerts
+        .values()
+        .filter(|alert| ended.iter().any(|scope| covers(scope, alert)))
+        .filter(|alert| !is_silent(state, alert) && !is_covered(alert))
+        .collect();
+    tell(state, now, "the mute is over, still wrong:\n", &wrong, events)
 }
 
 /// The present sentence about an open alert, as it would be told now.
@@ -70,7 +93,14 @@ pub(crate) fn present(state: &State, alert: &Alert) -> String {
     judge::sentence(&verdict, &|series: &Series| state.latest(series))
 }
 
-fn tell(state: &State, now: Timestamp, head: &str, alerts: &[&Alert], events: &mut Vec<Event>) {
+/// Tells alerts again, in one message if there are any; gives its lines back.
+fn tell(
+    state: &State,
+    now: Timestamp,
+    head: &str,
+    alerts: &[&Alert],
+    events: &mut Vec<Event>,
+) -> Vec<String> {
     let mut lines = Vec::new();
     for alert in alerts {
         let id = alert.fired.id;
@@ -78,18 +108,25 @@ fn tell(state: &State, now: Timestamp, head: &str, alerts: &[&Alert], events: &m
         lines.push(format!("{message} #{id}"));
         events.push(Event::AlertRepeated { id, message });
     }
-    queue_for_all(state, events, MessageKind::Alert, &format!("{head}{}", lines.join("\n")));
+    if !lines.is_empty() {
+        queue_for_all(state, events, MessageKind::Alert, &format!("{head}{}", lines.join("\n")));
+    }
+    lines
 }
 
 /// When an alert is to be told again; `None` where it is not.
 fn repeat_at(state: &State, alert: &Alert) -> Option<Timestamp> {
-    // Before the first tick after a start nobody knows whether it still holds.
-    if is_silent(state, alert) || state.ticks_since_gap == 0 || is_muted_now(state, alert) {
+    if is_silent(state, alert) || !is_current(state) || is_muted_now(state, alert) {
         return None;
     }
     let about = state::condition(alert)?;
     let told_at = alert.told_at.or_else(|| state.told.get(&about).copied()).unwrap_or(alert.fired_at);
     Some(told_at.plus(state.rules.repeat_interval))
+}
+
+/// Whether what is firing is known to hold still: before the first tick after a start or a gap nobody knows.
+const fn is_current(state: &State) -> bool {
+    state.ticks_since_gap > 0
 }
 
 /// Whether an alert is covered by a mute as of the newest tick; the end of the mute looks at it again.

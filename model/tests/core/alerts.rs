@@ -1,6 +1,6 @@
 //! The rules and their state machine: inactive, pending, firing, resolved.
 
-use systembot_model::{Address, Event, Input, Rules};
+use systembot_model::{Address, Event, Input, Rules, rules::Service};
 
 use crate::sim::{Sim, kinds, texts};
 
@@ -262,10 +262,14 @@ fn what_is_unmounted_resolves_but_what_hangs_does_not() {
     }
 }
 
-/// The original told a dead process every few seconds.
+fn watching(service: &str) -> Rules {
+    Rules { services: vec![Service { name: service.into(), ..Service::default() }], ..Rules::default() }
+}
+
+/// Defect 4 of the original: it told a dead process every few seconds.
 #[test]
 fn a_missing_service_is_told_once_and_its_return_too() {
-    let mut sim = Sim::started(Rules::default());
+    let mut sim = Sim::started(watching("test_bot"));
     let mut at = |missing: &[&str]| {
         sim.wait(15);
         let mut pass = sim.pass(&[("load1", 1.0)]);
@@ -286,4 +290,178 @@ fn a_missing_service_is_told_once_and_its_return_too() {
             "resolved after 30 s: service test_bot is running again #1".into()
         )
     );
+}
+
+#[test]
+fn a_service_that_is_watched_no_more_is_not_said_to_run_again() {
+    let mut sim = Sim::started(watching("test_bot"));
+    let mut pass = sim.pass(&[("load1", 1.0)]);
+    pass.missing = vec!["test_bot".into()];
+    sim.step(Input::Sampled(Box::new(pass)));
+    sim.rules.services.clear();
+    sim.wait(60);
+    sim.start();
+    let events = sim.tick(&[("load1", 1.0)]);
+    assert_eq!(kinds(&events), ["alert_resolved", "message_queued"]);
+    assert_eq!(told(&events), ["resolved after 1 min: service test_bot is no longer watched #1"]);
+    assert!(sim.state.missing.is_empty());
+}
+
+#[test]
+fn high_stays_silent_until_critical_is_over() {
+    let mut sim = Sim::started(Rules::default());
+    let mut at = |celsius| {
+        sim.wait(15);
+        let events = sim.tick(&[
+            ("temperature_celsius{sensor=\"cpu\"}", celsius),
+            ("temperature_high_celsius{sensor=\"cpu\"}", 80.0),
+            ("temperature_critical_celsius{sensor=\"cpu\"}", 100.0),
+        ]);
+        told(&events).join("|")
+    };
+    assert!(at(105.0).starts_with("sensor cpu is critically hot"));
+    assert_eq!(at(99.0), "", "between the two, the critical alert is firing still");
+    assert_eq!(
+        at(97.0),
+        "resolved after 30 s: sensor cpu is at 97.0 °C (206.6 °F) #1\n\
+         sensor cpu is hot: 97.0 °C (206.6 °F), its high point is 80.0 °C (176.0 °F) #2"
+    );
+}
+
+#[test]
+fn limits_at_the_end_of_their_range_still_resolve() {
+    for (id, bad, good, rules) in [
+        ("disk_used_percent{mount=\"/\"}", 1.0, 0.0, Rules { disk_used_percent: 0.0, ..Rules::default() }),
+        ("cpu_idle_percent", 99.0, 100.0, Rules { cpu_idle_percent: 100.0, ..Rules::default() }),
+    ] {
+        let mut sim = Sim::started(rules);
+        for _ in 0..4 {
+            sim.tick(&[(id, bad)]);
+            sim.wait(15);
+        }
+        assert_eq!(sim.state.alerts.len(), 1, "{id}");
+        sim.tick(&[(id, good)]);
+        assert_eq!(sim.state.alerts.len(), 0, "{id}");
+    }
+}
+
+/// A share of CPU time is a difference from the tick before, and that lies before the sleep.
+#[test]
+fn cpu_time_is_not_judged_across_a_gap() {
+    let mut sim = Sim::started(Rules::default());
+    let busy = [("cpu_idle_percent", 1.0)];
+    sim.tick(&[("cpu_idle_percent", 90.0)]);
+    sim.wait(7200);
+    let mut pass = sim.pass(&busy);
+    pass.asleep = std::time::Duration::from_secs(7185);
+    pass.elapsed = Some(std::time::Duration::from_secs(15));
+    sim.step(Input::Sampled(Box::new(pass)));
+    let mut after = |seconds| {
+        sim.wait(seconds);
+        kinds(&sim.tick(&busy)).len()
+    };
+    assert_eq!([after(15), after(15), after(15)], [0, 0, 2], "30 s from the first tick that is judged");
+}
+
+#[test]
+fn an_unmounted_disk_is_not_given_up_for_the_time_nobody_looked() {
+    let mut sim = Sim::started(Rules::default());
+    sim.tick(FULL);
+    sim.step(Input::Stopping);
+    sim.wait(7200);
+    sim.start();
+    let mut resolved_after = 0;
+    for tick in 1..=30 {
+        let events = sim.tick(&[("load1", 1.0)]);
+        if kinds(&events).contains(&"alert_resolved") {
+            resolved_after = tick;
+            break;
+        }
+        sim.wait(15);
+    }
+    assert_eq!(resolved_after, 21, "5 min after the start");
+}
+
+#[test]
+fn a_note_about_another_mount_does_not_hold_an_alert() {
+    let mut sim = Sim::started(Rules::default());
+    sim.tick(&[("disk_used_percent{mount=\"/data\"}", 99.0)]);
+    let mut resolved = false;
+    for _ in 0..30 {
+        sim.wait(15);
+        let mut pass = sim.pass(&[("load1", 1.0)]);
+        let note = systembot_model::sample::Note { subject: "mount /mnt/data".into(), text: "hangs".into() };
+        pass.notes.push(note);
+        resolved |= kinds(&sim.step(Input::Sampled(Box::new(pass)))).contains(&"alert_resolved");
+    }
+    assert!(resolved);
+}
+
+#[test]
+fn a_clock_that_is_set_neither_hastens_nor_delays_a_repeat() {
+    for by in [-86_400, 86_400] {
+        let mut sim = Sim::started(Rules::default());
+        sim.tick(FULL);
+        sim.now = systembot_model::Timestamp::from_ms(sim.now.as_ms() + (by + 15) * 1000);
+        let mut pass = sim.pass(FULL);
+        pass.elapsed = Some(std::time::Duration::from_secs(15));
+        sim.step(Input::Sampled(Box::new(pass)));
+        assert_eq!(told(&sim.pass_time(3600 - 16)).len(), 0, "{by}");
+        assert_eq!(told(&sim.pass_time(1)).len(), 1, "{by}");
+    }
+}
+
+#[test]
+fn a_mute_that_ended_while_the_bot_was_off_tells_nothing_stale() {
+    let mut sim = Sim::started(Rules::default());
+    sim.ask("mute disk for 1h");
+    sim.tick(FULL);
+    sim.step(Input::Stopping);
+    sim.wait(7200);
+    sim.start();
+    assert_eq!(systembot_model::due(&sim.state), None, "nobody knows yet what is wrong");
+    assert_eq!(told(&sim.step(Input::Woken)), Vec::<&str>::new());
+    assert_eq!(told(&sim.tick(ROOM)), Vec::<&str>::new());
+    assert_eq!(kinds(&sim.step(Input::Woken)), ["unmuted"]);
+}
+
+#[test]
+fn unmuting_ends_in_the_same_digest_and_once() {
+    let mut sim = Sim::started(Rules::default());
+    sim.ask("mute disk for 5h");
+    sim.tick(FULL);
+    assert_eq!(told(&sim.pass_time(7200)).len(), 0);
+    let expected = "still (2 h): disk / is 93.4 % full: 18.68 GiB of 20.00 GiB used, 1.32 GiB free #1";
+    assert_eq!(
+        sim.ask("unmute disk"),
+        format!("the mute is over, still wrong:\n{expected}\n--\nUnmuted disk.")
+    );
+    assert_eq!(told(&sim.pass_time(3599)).len(), 0, "told just now");
+    assert_eq!(told(&sim.pass_time(1)).len(), 1);
+}
+
+#[test]
+fn somebody_at_a_shell_who_unmutes_sees_what_is_wrong_and_the_owner_is_told() {
+    let mut sim = Sim::started(Rules::default());
+    sim.ask("mute all for 5h");
+    sim.tick(FULL);
+    let now = systembot_model::LocalTime::utc(sim.now);
+    let answer = systembot_model::command::answer(&sim.state, &now, &Address::console(), "unmute");
+    let systembot_model::command::Reply::Text(text) = answer.reply else { panic!("{answer:?}") };
+    assert!(text.starts_with("Unmuted all. Still wrong:\nstill (0 s): disk / is 93.4 %"), "{text}");
+    assert_eq!(kinds(&answer.events), ["unmuted", "alert_repeated", "message_queued"]);
+}
+
+#[test]
+fn an_acknowledgement_goes_with_its_alert() {
+    let mut sim = Sim::started(Rules::default());
+    sim.tick(FULL);
+    sim.ask("ack");
+    sim.pass_time(7200);
+    sim.tick(FULL);
+    sim.wait(15);
+    assert!(told(&sim.tick(ROOM))[0].starts_with("resolved after 2 h"));
+    sim.wait(15);
+    assert_eq!(told(&sim.tick(FULL)).len(), 1, "a new alert, the last one told two hours ago");
+    assert_eq!(told(&sim.pass_time(3600)).len(), 1, "which repeats");
 }

@@ -102,7 +102,10 @@ fn every_alias_gives_the_right_values() {
             &["cpu"],
             "CPU: 93.2 % idle, 4.5 % user, 2.0 % system, 0.2 % waiting for I/O, 0.0 % stolen, over 4 CPUs.",
         ),
-        (&["disk /Home"], "/Home: 512 B used (50.0 %), 512 B free of 1.00 KiB"),
+        (
+            &["disk /Home", "DISK /HOME.", "disk /home/", "disk home", "disk \u{201c}/Home\u{201d}"],
+            "/Home: 512 B used (50.0 %), 512 B free of 1.00 KiB",
+        ),
         (&["alerts"], "No alert is open."),
         (&["services"], "No service is watched."),
     ];
@@ -128,7 +131,7 @@ fn every_alias_gives_the_right_values() {
 #[test]
 fn silence_gets_no_reply() {
     let mut sim = sim();
-    for line in ["", "   ", "no commands", "No Commands", "\u{7}\u{0}"] {
+    for line in ["", "   ", "no commands", "No Commands", "no commands.", "...", " . ", "\u{7}\u{0}"] {
         assert_eq!(
             kinds(&sim.step(Input::Heard { from: Address::bridge(), text: line.into() })).len(),
             0,
@@ -233,6 +236,12 @@ fn mutes_are_set_listed_and_lifted() {
     assert!(sim.ask("mute nonsense for 2h").contains("There is no series \"nonsense\""));
     assert!(sim.ask("mute disk for ever").contains("no span of time"));
     assert!(sim.ask("unmute cpu").contains("not muted"));
+    assert!(sim.ask("MUTE LOAD FOR 2 HOURS.").starts_with("Muted load until 2026-11-22 13:23."));
+    assert!(sim.ask("unmute load").starts_with("Unmuted load."));
+    assert!(sim.ask("mute load 2h").starts_with("Muted load until 2026-11-22 13:23."));
+    assert!(sim.ask("unmute load").starts_with("Unmuted load."));
+    assert!(sim.ask("mute").starts_with("Mute what? say it like"));
+    assert!(sim.ask("mute for 2h").starts_with("Mute what? say it like"));
     assert_eq!(sim.ask("unmute all"), "Unmuted all, disk_used_percent{mount=\"/\"}.");
     assert_eq!(sim.ask("unmute"), "Nothing is muted.");
 }
@@ -251,4 +260,26 @@ fn status_and_trends_are_short_and_exact() {
         sim.ask("trends load")
     );
     assert!(sim.ask("trends nothing").contains("There is no series"));
+}
+
+#[test]
+fn a_service_is_muted_and_unmuted_by_its_name() {
+    let services = vec![systembot_model::rules::Service { name: "test_bot".into(), ..Default::default() }];
+    let mut sim = Sim::started(Rules { services, ..Rules::default() });
+    assert!(sim.ask("mute test_bot for 2h").starts_with("Muted service{name=\"test_bot\"} until"));
+    assert_eq!(sim.ask("Unmute Test_bot."), "Unmuted service{name=\"test_bot\"}.");
+}
+
+/// After a start the CPU series come with the second tick: until then there is no answer, and no old one.
+#[test]
+fn values_of_an_earlier_run_are_not_told_as_those_of_now() {
+    let mut sim = sim();
+    sim.step(Input::Stopping);
+    sim.wait(3600);
+    sim.start();
+    sim.tick(&[("memory_available_percent", 50.0)]);
+    assert!(sim.ask("cpu").contains("still to come"), "{}", sim.ask("cpu"));
+    assert_eq!(sim.ask("load"), "The load cannot be read at the moment.");
+    assert_eq!(sim.ask("memory"), "Memory cannot be read at the moment.");
+    assert!(sim.ask("status").starts_with("leela: memory 50.0 % free.\n"), "{}", sim.ask("status"));
 }
