@@ -25,7 +25,8 @@ fn row(world: &mut World, import: &Import) -> Row {
 }
 
 fn done(imported: u64, refused: u64) -> Row {
-    Row::Imported { imported, refused, problem: None }
+    let first_refused = (refused > 0).then(|| (at(200 * 60_000), Series::new("load1")));
+    Row::Imported { imported, refused, first_refused, problem: None }
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn rows_that_do_not_ascend_are_refused() {
     let mut world = World::new();
     let mut import = part(7, 0..100, true);
     import.rows.swap(40, 60);
-    let Row::Imported { imported, refused, problem: None } = row(&mut world, &import) else { panic!() };
+    let Row::Imported { imported, refused, problem: None, .. } = row(&mut world, &import) else { panic!() };
     assert_eq!(imported + refused, 150);
     assert!(refused >= 20, "{refused}");
     let times: Vec<i64> = world.samples(&of("load1")).into_iter().map(|(at, _, _)| at).collect();
