@@ -104,6 +104,7 @@ mod tests {
         result
     }
 
+    /// Defect 7 of the original: a service that answered 500, or hung, crashed or froze it.
     #[test]
     fn the_answer_is_an_address_or_says_in_a_few_words_why_not() {
         let check = |answers, expected: &str| {

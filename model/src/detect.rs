@@ -106,7 +106,7 @@ mod tests {
         window
     }
 
-    /// The original compared the deviation itself with the setting: z = 3 on a quiet machine went unseen.
+    /// Defect 1 of the original: it compared the deviation itself with the setting, z = 3 on a quiet machine went unseen.
     #[test]
     fn sigma_counts_deviations_not_units() {
         let quiet: Vec<f64> = (0..100).map(|i| 0.10 + 0.01 * f64::from(i % 2)).collect();

@@ -135,6 +135,7 @@ impl Rules {
 mod tests {
     use super::*;
 
+    /// Defect 12 of the original: they were parts of a text, and `/` ignored everything.
     #[test]
     fn ignored_mounts_are_prefixes_of_whole_components() {
         let rules =

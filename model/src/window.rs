@@ -90,6 +90,7 @@ mod tests {
         Timestamp::from_ms(s * 1000)
     }
 
+    /// Defect 13 of the original: it kept 99.
     #[test]
     fn a_window_of_100_keeps_100() {
         let mut window = Window::default();

@@ -166,6 +166,13 @@ fn ipv6(addresses: &str, interface: &str) -> Option<Ipv6Addr> {
 mod tests {
     use super::*;
 
+    /// Defect 12 of the original: it crashed without a broadcast address, which loopback has not.
+    #[test]
+    fn an_address_needs_no_broadcast_address() {
+        assert_eq!(ipv4("lo"), Some(Ipv4Addr::LOCALHOST));
+    }
+
+    /// Defect 12 of the original: it preferred docker0 to the real interface.
     #[test]
     fn the_default_route_is_the_cheapest_that_leads_anywhere() {
         let check = |routes: &str, expected: Option<&str>| {

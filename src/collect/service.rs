@@ -109,6 +109,7 @@ mod tests {
         is_match(&Service { matches: text.to_owned(), ..Service::default() }, &words)
     }
 
+    /// Defect 6 of the original: a process was alive if its text stood anywhere in a cut list of processes.
     #[test]
     fn a_match_begins_at_the_program_or_its_script() {
         let check = |command: &[&str], text: &str, expected| {

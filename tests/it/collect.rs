@@ -600,6 +600,7 @@ fn service(name: &str, matches: &str) -> Service {
     Service { name: name.to_owned(), matches: matches.to_owned(), ..Service::default() }
 }
 
+/// Defect 6 of the original: an editor that showed the name counted as the process, and long lines were cut.
 #[test]
 fn services_are_looked_up_by_their_command_lines() {
     let machine = Machine::new(FILES);
@@ -664,6 +665,7 @@ fn stat(pid: u32, name: &str, ticks: u64, start: u64, pages: u64) -> String {
     format!("{pid} ({name}) S 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 {start} 9 {pages} 0")
 }
 
+/// Defect 11 of the original: "top 5" listed six, and the first answer said that everything was idle.
 #[test]
 fn top_processes_are_those_that_used_cpu_in_between() {
     let machine = Machine::new(&[]);

@@ -11,6 +11,7 @@ use systembot::clock::{Clock, SystemClock};
 /// How often the daemon is killed; each life is a second or so.
 const LIVES: u64 = 8;
 
+/// Defect 9 of the original: all windows and counters were gone at a restart.
 #[test]
 fn every_sample_shown_is_shown_again_and_the_windows_go_on() {
     let home = Home::with_toml("sample_interval = \"1s\"\n[trend]\nmaximum_length = 5\n");
@@ -41,6 +42,7 @@ fn every_sample_shown_is_shown_again_and_the_windows_go_on() {
     assert_eq!(home.ask(&["verify"]).code, Some(0));
 }
 
+/// Defect 9 of the original: all alerts were forgotten at a restart.
 #[test]
 fn alerts_are_told_once_however_often_it_is_killed() {
     let bridge = FakeBridge::start("leela");

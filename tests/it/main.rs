@@ -4,6 +4,7 @@
 //! - `collect`: the readers of the machine, against trees of their own and against this machine.
 //! - `transport`: what goes over the bridge and comes back, with every way it can fail.
 //! - `run`: the daemon's life, and questions while it runs and after.
+//! - `original`: that each defect of the original bot has a test, and those that only the whole program shows.
 //! - `tidy`: what the manifests and the lock file must hold to.
 //! - `cli`: the command line as scripts and terminals see it.
 //! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
@@ -23,6 +24,7 @@ mod crash;
 mod daemon;
 mod full;
 mod namespace;
+mod original;
 mod outage;
 mod run;
 mod tidy;

@@ -8,6 +8,7 @@ use crate::{
 /// Resident memory that no fault may reach: the daemon's own and a good deal of a debug build's.
 const RSS_KIB_MAX: u64 = 64 * 1024;
 
+/// Defect 7 of the original: each of these crashed or froze it.
 #[test]
 fn no_fault_of_the_bridge_stops_the_sampling_or_loses_a_reply() {
     for fault in [

@@ -105,6 +105,7 @@ fn what_it_makes_is_for_its_owner_alone() {
     assert!(!home.data_dir().join("control.sock").exists());
 }
 
+/// Defect 14 of the original: Ctrl-C was told as a crash.
 #[test]
 fn interrupt_ends_it_in_good_order_and_an_unclean_end_is_told() {
     let home = Home::with_toml("sample_interval = \"1s\"\n");

@@ -106,6 +106,7 @@ fn a_reply_arrives_as_it_was_meant_without_what_would_break_the_bridge() {
     }
 }
 
+/// Defects 7 and 8 of the original: a PUT that was dropped or an answer that was no JSON crashed it, 500 was not noticed.
 #[test]
 fn every_fault_is_told_apart_and_says_whether_the_text_may_have_arrived() {
     let check = |fault, poll: &str, reply: &str, may_have_arrived| {
@@ -152,6 +153,7 @@ fn a_bridge_that_is_not_there_surely_took_nothing() {
     assert_eq!(bridge.replies(), ["text"]);
 }
 
+/// Defect 8 of the original: it was silent for ever.
 #[test]
 fn a_bridge_that_does_not_know_our_name_is_named_with_what_to_do() {
     let bridge = FakeBridge::start("other");

@@ -16,7 +16,7 @@ fn told(events: &[Event]) -> Vec<&str> {
     texts(events)
 }
 
-/// The original spoke only after an hour of accumulated trouble.
+/// Defect 2 of the original: it spoke only after an hour of accumulated trouble.
 #[test]
 fn the_first_message_comes_at_once_and_repeats_after_the_interval() {
     let mut sim = Sim::started(Rules::default());
@@ -83,7 +83,7 @@ fn all_changes_of_one_moment_are_one_message() {
     assert_eq!(told(&events), ["disk / is 95.0 % full #1\ndisk /home is 96.0 % full #2"]);
 }
 
-/// The original's temperature alerts ignored the cooldown, and had their texts swapped.
+/// Defect 4 of the original: its temperature alerts ignored the cooldown, and had their texts swapped.
 #[test]
 fn critical_silences_high_and_each_says_its_own() {
     let mut sim = Sim::started(Rules::default());

@@ -152,7 +152,7 @@ fn what_is_not_understood_gets_the_nearest_commands() {
     assert!(sim.ask(&long).len() < 300);
 }
 
-/// The original's first answer said that everything was idle, and "top 5" listed six.
+/// Defect 11 of the original: its first answer said that everything was idle, and "top 5" listed six.
 #[test]
 fn top_processes_come_from_two_readings_and_as_many_as_asked() {
     let mut sim = sim();

@@ -58,7 +58,7 @@ fn an_end_without_a_word_is_unclean() {
     assert!(texts(&events)[0].contains("was off 1 min without having been shut down"), "{events:?}");
 }
 
-/// Ctrl-C was told as a crash by the original, and SIGTERM not at all.
+/// Defect 14 of the original: Ctrl-C was told as a crash, and SIGTERM not at all.
 #[test]
 fn a_goodbye_is_said_once_and_an_undelivered_one_is_dropped() {
     let mut sim = Sim::started(Rules::default());

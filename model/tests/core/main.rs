@@ -1,7 +1,7 @@
 //! The core at its boundary: inputs in, events out, the state always a fold of the records.
 //!
 //! `life` covers starts, gaps and clocks; `alerts` the state machine of the rules; `chat` the commands;
-//! `outbox` what is owed. The regression tests of the original bot's defects say so in their names.
+//! `outbox` what is owed. Tests of the original bot's defects say which.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
