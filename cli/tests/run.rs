@@ -172,6 +172,19 @@ fn nothing_found_exits_1() {
         let json = systembot(data.path(), &[&["--format", "json"], line].concat());
         assert_eq!((json.code, json.out.as_str(), json.err.as_str()), (1, "", ""), "{line:?}");
     }
+    for (line, head) in [
+        (
+            &["alerts"][..],
+            "id,series,rule,severity,state,fired_at,resolved_at,acknowledged,value,mean,stdev,sigma,message",
+        ),
+        (&["trends", "lod"], "series,count,mean,stdev,last,sigma"),
+        (&["events", "--kind", "heard"], "seq,time,kind,text,fields"),
+        (&["history", "lod"], "time,series,value"),
+        (&["export", "--since", "1s"], "time,series,value"),
+    ] {
+        let csv = systembot(data.path(), &[&["--format", "csv"], line].concat());
+        assert_eq!((csv.code, csv.out, csv.err.as_str()), (1, format!("{head}\n"), ""), "{line:?}");
+    }
 }
 
 #[test]
