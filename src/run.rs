@@ -50,17 +50,16 @@ pub struct Run {
     pub config: Option<PathBuf>,
     /// Where the log lies, or shall lie.
     pub data_dir: PathBuf,
+    /// What the owner should know of the file, a line each.
+    pub warnings: Vec<String>,
 }
 
 impl Run {
     /// The run of the configuration in force.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        for warning in &setup.loaded.warnings {
-            // A closed stderr is no reason not to run.
-            let _ = writeln!(std::io::stderr(), "systembot: {warning}");
-        }
-        Self { settings: setup.loaded.settings, config: setup.config, data_dir: setup.data_dir }
+        let warnings = setup.loaded.warnings.iter().map(ToString::to_string).collect();
+        Self { settings: setup.loaded.settings, config: setup.config, data_dir: setup.data_dir, warnings }
     }
 }
 
@@ -89,9 +88,7 @@ pub fn run(run: Run) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the data directory {}", run.data_dir.display()))?;
     let mut engine = open(&run.data_dir, &clock)?;
     // Not before: a start that is refused says why in one line.
-    if run.config.is_none() {
-        introduce(&run);
-    }
+    introduce(&run);
     let (inbox, ends) = Inbox::new();
     let sampling = begin_sampling(&run, &clock, inbox.clone())?;
     let mut effects = engine.owed();
@@ -138,8 +135,16 @@ pub fn run(run: Run) -> anyhow::Result<()> {
     ended
 }
 
-/// Says what it does, where its log lies and what to type next.
+/// Warns of the configuration; where there is none, says what it does, where its log lies and what to type next.
 fn introduce(run: &Run) {
+    let mut stderr = std::io::stderr();
+    for warning in &run.warnings {
+        // A closed stderr is no reason not to run.
+        let _ = writeln!(stderr, "systembot: {warning}");
+    }
+    if run.config.is_some() {
+        return;
+    }
     let text = format!(
         "systembot samples this machine every {} s, remembers everything, and shows alerts here; no configuration is needed.\n\
          Its log lies in {}; stop it with Ctrl-C, nothing is lost.\n\
@@ -147,8 +152,8 @@ fn introduce(run: &Run) {
         run.settings.sample_interval.as_secs_f64(),
         run.data_dir.display()
     );
-    // A closed stderr is no reason not to run.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    // Nor is it here.
+    let _ = stderr.write_all(text.as_bytes());
 }
 
 /// Opens the log; waits for a passing reader, but not for another daemon.

@@ -122,7 +122,9 @@ Example:
     /// Run the detector over a CSV file, strictly online
     #[command(after_help = "\
 Reads `timestamp,value` (`-` is standard input) and prints `timestamp,value,score,alert`: the score lies in \
-0 to 1, alert is 0 or 1. No line looks at those after it.")]
+0 to 1, alert is 0 or 1. No line looks at those after it.
+
+Example: systembot detect load.csv | grep ',1$'")]
     Detect {
         /// A CSV file of two columns, timestamp and value
         #[arg(value_name = "FILE.csv")]
@@ -163,8 +165,14 @@ Exit code 1 means that the line was not understood.")]
         text: Vec<String>,
     },
     /// Show one screen about everything
+    #[command(after_help = "\
+Examples:
+  systembot status
+  systembot --format json status | jq .open_alerts")]
     Status,
     /// List the series in the log
+    #[command(after_help = "\
+Tells of each series its id, unit, first and last time, samples and bytes. An id may be given to `history` as it is.")]
     Series,
     /// Show samples, or buckets of them
     #[command(after_help = help!("\
@@ -175,7 +183,8 @@ Examples:
   systembot history temperature --since 'last night' --chart", SERIES_HELP, TIME_HELP))]
     History(History),
     /// Show the window of every series: what a trend is judged by
-    #[command(after_help = SERIES_HELP)]
+    #[command(after_help = help!("\
+Example: systembot trends load disk_used_percent", SERIES_HELP))]
     Trends {
         /// Which series; all if none is named
         #[arg(value_name = "SERIES")]
@@ -195,11 +204,16 @@ Examples:
         open: bool,
     },
     /// Explain an alert: what was measured, and what it was judged by
+    #[command(after_help = "Example: systembot why 12\n\nExit code 1 means that no alert has this number.")]
     Why {
         /// Its number, as at the end of its message
         id: u64,
     },
     /// Acknowledge an alert: no more repeats until it resolves
+    #[command(after_help = "\
+Examples:
+  systembot ack 12
+  systembot ack                        all that are open")]
     Ack {
         /// Its number; what is open if left out
         id: Option<u64>,
@@ -222,6 +236,10 @@ D is a span: 90s, 5m, 2h, 1d, 1w. T is a moment to come: 18:00, tomorrow, friday
         until: Option<String>,
     },
     /// Tell alerts again
+    #[command(after_help = "\
+Examples:
+  systembot unmute load
+  systembot unmute                     all that is muted")]
     Unmute {
         /// What was muted; everything if left out
         series: Option<String>,
@@ -244,6 +262,9 @@ Examples:
         until: Option<String>,
     },
     /// Read and check every record, and compute every alert again
+    #[command(after_help = "\
+Exit code 1 means that there are faults; each is named with its number. Alerts whose samples, settings or rule \
+are no longer in the log are counted and are no fault.")]
     Verify,
 }
 
@@ -326,11 +347,14 @@ pub enum ExportForm {
 #[derive(Debug, Subcommand)]
 pub enum Config {
     /// List every mistake with its line and key
+    #[command(after_help = "\
+Prints FILE:LINE: KEY: what is wrong, a line each. Exit code 1 means that there is any; warnings are none.")]
     Check {
         /// The file; the one in force if left out
         file: Option<PathBuf>,
     },
     /// Print the settings in force, passwords hidden
+    #[command(after_help = "Example: systembot --config system_bot.conf config show")]
     Show {
         /// The file; the one in force if left out
         file: Option<PathBuf>,

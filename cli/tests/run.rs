@@ -157,6 +157,7 @@ fn nothing_found_exits_1() {
     for line in [
         &["history", "lod"][..],
         &["history", "load1", "--since", "5s"],
+        &["history", "load1", "--limit", "0"],
         &["trends", "lod"],
         &["alerts"],
         &["alerts", "--open"],
@@ -169,8 +170,22 @@ fn nothing_found_exits_1() {
         let said = systembot(data.path(), line);
         assert_eq!(said.code, 1, "{line:?}: {said:?}");
         assert_eq!(said.err.lines().count(), 1, "{line:?}: {said:?}");
+        assert!(said.out.is_empty() || line.first() == Some(&"export"), "{line:?}: {said:?}");
         let json = systembot(data.path(), &[&["--format", "json"], line].concat());
         assert_eq!((json.code, json.out.as_str(), json.err.as_str()), (1, "", ""), "{line:?}");
+    }
+    for (line, head) in [
+        (
+            &["alerts"][..],
+            "id,series,rule,severity,state,fired_at,resolved_at,acknowledged,value,mean,stdev,sigma,message",
+        ),
+        (&["trends", "lod"], "series,count,mean,stdev,last,sigma"),
+        (&["events", "--kind", "heard"], "seq,time,kind,text,fields"),
+        (&["history", "lod"], "time,series,value"),
+        (&["export", "--since", "1s"], "time,series,value"),
+    ] {
+        let csv = systembot(data.path(), &[&["--format", "csv"], line].concat());
+        assert_eq!((csv.code, csv.out, csv.err.as_str()), (1, format!("{head}\n"), ""), "{line:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Figures of the log: bytes a sample, time of an append, of a cold open, of scans. Prints one line each.
 //!
 //! `cargo run --release -p systembot-storage --example bench [days]`, 30 days by default: 40 series at 15 s.
+//! `BENCH_DIR` is where it works (the place for temporary files), `BENCH_KEEP` a directory that gets the log.
 
 #![expect(
     clippy::print_stdout,
@@ -189,6 +190,10 @@ fn main() {
     let records = log.reader().records(Seq::ZERO).unwrap().count();
     println!("walk of all {records} records: {:.1} ms", began.elapsed().as_micros() as f64 / 1000.0);
     drop((scan, log));
+    if let Some(kept) = std::env::var_os("BENCH_KEEP") {
+        fs::create_dir_all(&kept).unwrap();
+        fs::rename(&path, std::path::Path::new(&kept).join("log")).unwrap();
+    }
     imports(dir.path());
 }
 

@@ -24,7 +24,10 @@ fn a_second_run_is_refused_in_one_line() {
     let home = Home::on_defaults();
     let daemon = home.start();
     let second = home.ask(&["run"]);
-    refused(&second, &[home.data_dir().to_str().unwrap(), &daemon.pid().to_string()]);
+    let parts = [home.data_dir().to_str().unwrap().to_owned(), daemon.pid().to_string()];
+    refused(&second, &parts.each_ref().map(String::as_str));
+    let conf = home.file("system_bot.conf", "[DEFAULT]\ncolour = blue\n");
+    refused(&home.ask(&["run", "--config", &conf]), &parts.each_ref().map(String::as_str));
 }
 
 /// Root becomes the owner of the directory before anything is written there, `run` no less than a question.

@@ -30,7 +30,7 @@ pub fn alerts(
     view: &mut View<'_>,
 ) -> Result<Outcome> {
     let request = Request::Alerts { since: view.moment(since, Timestamp::MIN)?, open: which == Which::Open };
-    let mut list = Listing::new(view, &COLUMNS);
+    let mut list = Listing::new(view, &COLUMNS, &KEYS);
     each(source, &request, &mut |row| {
         let Row::Alert(alert) = row else { return Err(unexpected()) };
         list.fields(view.out, &fields(&alert))?;
@@ -53,6 +53,23 @@ pub const COLUMNS: [(&str, Align); 6] = [
     ("State", Align::Left),
     ("Severity", Align::Left),
     ("Message", Align::Fold),
+];
+
+/// Keys of an alert as programs read it.
+const KEYS: [&str; 13] = [
+    "id",
+    "series",
+    "rule",
+    "severity",
+    "state",
+    "fired_at",
+    "resolved_at",
+    "acknowledged",
+    "value",
+    "mean",
+    "stdev",
+    "sigma",
+    "message",
 ];
 
 /// An alert as a row of a table.
@@ -170,6 +187,11 @@ Id  Fired            Lasted  State     Severity  Message
                                                   0.50
 ",
         );
+    }
+
+    #[test]
+    fn keys_are_those_of_the_rows() {
+        assert!(fields(&alert(1)).iter().map(|(key, _)| *key).eq(KEYS));
     }
 
     #[test]

@@ -42,9 +42,11 @@ pub fn events(
             ("Kind", Align::Left, 18),
             ("What", Align::Fold, view.screen.width),
         ],
+        &["seq", "time", "kind", "text", "fields"],
     );
     question.ask(open()?.as_mut(), &mut list, view)?;
     if !args.follow {
+        list.finish(view.out)?;
         let nothing = Outcome::Nothing("no events found".to_owned());
         return Ok(if list.rows() > 0 { Outcome::Done } else { nothing });
     }

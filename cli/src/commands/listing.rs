@@ -12,6 +12,8 @@ use super::View;
 /// Prints rows in the form that was asked for, and counts them.
 pub struct Listing {
     form: Form,
+    /// Keys of every row, for the head of a CSV without any.
+    keys: &'static [&'static str],
     rows: usize,
 }
 
@@ -27,14 +29,18 @@ enum Form {
 impl Listing {
     /// A list whose table is written when all is known.
     #[must_use]
-    pub fn new(view: &View<'_>, columns: &[(&'static str, Align)]) -> Self {
-        Self::of(view.format, || Form::Whole(Table::new(view.screen, columns)))
+    pub fn new(view: &View<'_>, columns: &[(&'static str, Align)], keys: &'static [&'static str]) -> Self {
+        Self::of(view.format, keys, || Form::Whole(Table::new(view.screen, columns)))
     }
 
     /// A list whose table is written row by row, each column of the width given.
     #[must_use]
-    pub fn streamed(view: &View<'_>, columns: &[(&'static str, Align, usize)]) -> Self {
-        Self::of(view.format, || {
+    pub fn streamed(
+        view: &View<'_>,
+        columns: &[(&'static str, Align, usize)],
+        keys: &'static [&'static str],
+    ) -> Self {
+        Self::of(view.format, keys, || {
             let heads: Vec<_> = columns.iter().map(|(title, align, _)| (*title, *align)).collect();
             let mut table = Table::new(view.screen, &heads);
             table.widen(columns.iter().map(|(_, _, width)| *width));
@@ -42,13 +48,13 @@ impl Listing {
         })
     }
 
-    fn of(format: Format, table: impl FnOnce() -> Form) -> Self {
+    fn of(format: Format, keys: &'static [&'static str], table: impl FnOnce() -> Form) -> Self {
         let form = match format {
             Format::Table => table(),
             Format::Json => Form::Json,
             Format::Csv => Form::Csv(Csv::default()),
         };
-        Self { form, rows: 0 }
+        Self { form, keys, rows: 0 }
     }
 
     /// Whether this is a table for people.
@@ -96,13 +102,14 @@ impl Listing {
         Ok(())
     }
 
-    /// Writes what is not written yet.
+    /// Writes what is not written yet: a table, or the head of a CSV that has no rows.
     ///
     /// # Errors
     /// What the output says.
     pub fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
         match &mut self.form {
             Form::Whole(table) if self.rows > 0 => table.write(out),
+            Form::Csv(_) if self.rows == 0 => writeln!(out, "{}", self.keys.join(",")),
             Form::Whole(_) | Form::Streamed(_) | Form::Json | Form::Csv(_) => Ok(()),
         }
     }

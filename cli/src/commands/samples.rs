@@ -105,8 +105,8 @@ impl Rows {
         match self.format {
             Format::Csv => writeln!(view.out, "time,series,{}", self.keys.join(",")),
             Format::Table if !is_empty => {
-                let table = self.table.insert(self.head(view));
-                table.write_head(view.out)
+                self.table = Some(self.head(view));
+                Ok(())
             }
             Format::Table | Format::Json => Ok(()),
         }
@@ -130,7 +130,10 @@ impl Rows {
     fn row(&mut self, at: Timestamp, series: u32, figures: &[Figure], view: &mut View<'_>) -> Result<()> {
         let index = usize::try_from(series)?;
         self.count += 1;
-        if let Some(table) = &self.table {
+        if let Some(table) = &mut self.table {
+            if self.count == 1 {
+                table.write_head(view.out)?;
+            }
             let series = self.series.get(index).ok_or_else(unexpected)?;
             let figures = figures.iter().map(|figure| match figure {
                 Figure::Value(value) => Cell::from(human::value(series, *value)),

@@ -25,6 +25,7 @@ pub fn series(source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {
             ("Samples", Align::Right),
             ("Bytes", Align::Right),
         ],
+        &KEYS,
     );
     each(source, &Request::Series, &mut |row| {
         let Row::Series(info) = row else { return Err(unexpected()) };
@@ -42,6 +43,9 @@ pub fn series(source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {
     list.finish(view.out)?;
     Ok(if list.rows() > 0 { Outcome::Done } else { Outcome::Nothing("no samples in the log yet".to_owned()) })
 }
+
+/// Keys of a row for programs.
+const KEYS: [&str; 6] = ["series", "unit", "first", "last", "samples", "bytes"];
 
 fn fields(info: &SeriesInfo) -> Fields {
     vec![

@@ -37,6 +37,7 @@ pub fn trends(series: &[String], source: &mut dyn Source, view: &mut View<'_>) -
             ("Stdev", Align::Right),
             ("Count", Align::Right),
         ],
+        &KEYS,
     );
     each(source, &Request::Trends { patterns: patterns(series) }, &mut |row| {
         let Row::Trend(trend) = row else { return Err(unexpected()) };
@@ -59,6 +60,9 @@ pub fn trends(series: &[String], source: &mut dyn Source, view: &mut View<'_>) -
     }
     Ok(Outcome::Nothing(super::history::unmatched(series)))
 }
+
+/// Keys of a row for programs.
+const KEYS: [&str; 6] = ["series", "count", "mean", "stdev", "last", "sigma"];
 
 fn fields(trend: &Trend) -> Fields {
     vec![
