@@ -340,6 +340,39 @@ pub enum Question {
 }
 
 impl Event {
+    /// The kinds, in the order of the variants.
+    pub const KINDS: &'static [&'static str] = &[
+        "started",
+        "stopped",
+        "sampled",
+        "configured",
+        "described",
+        "blind",
+        "clock_stepped",
+        "alert_fired",
+        "alert_repeated",
+        "alert_resolved",
+        "alert_acknowledged",
+        "muted",
+        "unmuted",
+        "heard",
+        "message_queued",
+        "message_attempted",
+        "message_returned",
+        "message_delivered",
+        "message_dropped",
+        "service_missing",
+        "service_recovered",
+        "address_changed",
+        "noted",
+        "cleared",
+        "imported",
+        "salvaged",
+        "asked",
+        "answered",
+        "address_fetched",
+    ];
+
     /// Its kind in `events` and in filters, snake_case.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

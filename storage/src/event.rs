@@ -14,39 +14,6 @@ use crate::{
 /// Largest record: 255 pieces would be 1.7 MB, and nothing that is recorded comes near a quarter of a megabyte.
 const RECORD_BYTES: usize = 256 << 10;
 
-/// Kinds of [`Event`] in the order of its variants, which is the number that is stored for them.
-const KINDS: &[&str] = &[
-    "started",
-    "stopped",
-    "sampled",
-    "configured",
-    "described",
-    "blind",
-    "clock_stepped",
-    "alert_fired",
-    "alert_repeated",
-    "alert_resolved",
-    "alert_acknowledged",
-    "muted",
-    "unmuted",
-    "heard",
-    "message_queued",
-    "message_attempted",
-    "message_returned",
-    "message_delivered",
-    "message_dropped",
-    "service_missing",
-    "service_recovered",
-    "address_changed",
-    "noted",
-    "cleared",
-    "imported",
-    "salvaged",
-    "asked",
-    "answered",
-    "address_fetched",
-];
-
 /// Which records are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventFilter {
@@ -75,7 +42,7 @@ impl EventFilter {
 
     /// Decides by the first fields alone, where that is possible, so that little is decoded.
     pub(crate) fn may_take(&self, at: Timestamp, variant: u32) -> bool {
-        let kind = usize::try_from(variant).ok().and_then(|variant| KINDS.get(variant));
+        let kind = usize::try_from(variant).ok().and_then(|variant| Event::KINDS.get(variant));
         let is_kind = self.kinds.is_empty() || kind.is_none_or(|kind| self.kinds.iter().any(|k| k == kind));
         self.since <= at && at < self.until && is_kind
     }

@@ -132,11 +132,7 @@ fn without_a_daemon_a_new_public_address_is_an_event_too() {
 #[test]
 fn a_mute_lifted_at_a_shell_is_told_to_the_owner_at_once() {
     let bridge = FakeBridge::start("leela");
-    let home = Home::with_toml(&format!(
-        "name = \"leela\"\nsample_interval = \"1s\"\n[thresholds]\ndisk_used_percent = 0.0\n\
-         [bridge]\nurl = \"{}\"\npoll_interval = \"1s\"\n",
-        bridge.url()
-    ));
+    let home = Home::on_bridge(&bridge.url(), "[thresholds]\ndisk_used_percent = 0.0\n");
     let daemon = home.start();
     let told = bridge.wait_for_replies(2, LIMIT).len();
     assert_eq!(home.ask(&["mute", "disk", "--for", "2h"]).code, Some(0));

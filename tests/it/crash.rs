@@ -46,11 +46,7 @@ fn every_sample_shown_is_shown_again_and_the_windows_go_on() {
 #[test]
 fn alerts_are_told_once_however_often_it_is_killed() {
     let bridge = FakeBridge::start("leela");
-    let home = Home::with_toml(&format!(
-        "name = \"leela\"\nsample_interval = \"1s\"\n[thresholds]\ndisk_used_percent = 0.0\n\
-         [bridge]\nurl = \"{}\"\npoll_interval = \"1s\"\n",
-        bridge.url()
-    ));
+    let home = Home::on_bridge(&bridge.url(), "[thresholds]\ndisk_used_percent = 0.0\n");
     let alerts = |replies: &[String]| -> Vec<String> {
         replies
             .iter()
@@ -82,11 +78,7 @@ fn alerts_are_told_once_however_often_it_is_killed() {
 fn what_was_not_sent_before_the_kill_is_sent_after_it() {
     let bridge = FakeBridge::start("leela");
     bridge.close();
-    let home = Home::with_toml(&format!(
-        "name = \"leela\"\nsample_interval = \"1s\"\n[thresholds]\ndisk_used_percent = 0.0\n\
-         [bridge]\nurl = \"{}\"\npoll_interval = \"1s\"\n",
-        bridge.url()
-    ));
+    let home = Home::on_bridge(&bridge.url(), "[thresholds]\ndisk_used_percent = 0.0\n");
     let daemon = home.start();
     until("the alert to be queued", || !home.rows(&["alerts"]).is_empty());
     daemon.kill();

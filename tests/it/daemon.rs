@@ -62,6 +62,13 @@ impl Home {
         Self::with_file("systembot.toml", text)
     }
 
+    /// A bot named leela that reads and polls each second, on a bridge at this address; and more settings before it.
+    pub(crate) fn on_bridge(url: &str, more: &str) -> Self {
+        Self::with_toml(&format!(
+            "name = \"leela\"\nsample_interval = \"1s\"\n{more}[bridge]\nurl = \"{url}\"\npoll_interval = \"1s\"\n"
+        ))
+    }
+
     /// A configuration file of this name and text.
     pub(crate) fn with_file(name: &str, text: &str) -> Self {
         let mut home = Self::on_defaults();

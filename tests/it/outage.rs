@@ -23,10 +23,7 @@ fn no_fault_of_the_bridge_stops_the_sampling_or_loses_a_reply() {
         Fault::AnswerLost,
     ] {
         let bridge = FakeBridge::start("leela");
-        let home = Home::with_toml(&format!(
-            "name = \"leela\"\nsample_interval = \"1s\"\n[bridge]\nurl = \"{}\"\npoll_interval = \"1s\"\n",
-            bridge.url()
-        ));
+        let home = Home::on_bridge(&bridge.url(), "");
         let daemon = home.start();
         bridge.wait_for_replies(1, LIMIT);
         until("the greeting to be recorded", || home.rows(&["status"])[0]["backlog"] == 0);
@@ -68,10 +65,7 @@ fn no_fault_of_the_bridge_stops_the_sampling_or_loses_a_reply() {
 #[test]
 fn an_outage_ends_in_one_digest_oldest_first() {
     let bridge = FakeBridge::start("leela");
-    let home = Home::with_toml(&format!(
-        "name = \"leela\"\nsample_interval = \"1s\"\n[bridge]\nurl = \"{}\"\npoll_interval = \"1s\"\n",
-        bridge.url()
-    ));
+    let home = Home::on_bridge(&bridge.url(), "");
     let daemon = home.start();
     bridge.wait_for_replies(1, LIMIT);
     bridge.fail(Requests::Puts, Fault::Status(500), ALWAYS);

@@ -11,7 +11,7 @@ use super::{Listing, Opener, Outcome, View};
 use crate::{
     args::{Events, Format},
     edges::Wait,
-    output::{AlertSeries, Align, Fields, KINDS, event_line, event_rows, human, json},
+    output::{AlertSeries, Align, Fields, event_line, event_rows, human, json, kinds},
     source::{Source, each, unexpected},
 };
 
@@ -79,13 +79,13 @@ struct Question {
 
 impl Question {
     fn new(args: &Events, view: &View<'_>) -> Result<Self> {
-        let kinds: Vec<String> = args.kinds.iter().map(|kind| kind.trim().to_lowercase()).collect();
-        if let Some(kind) = kinds.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
-            bail!("`{kind}` is no kind of event; there are {}", KINDS.join(", "));
+        let wanted: Vec<String> = args.kinds.iter().map(|kind| kind.trim().to_lowercase()).collect();
+        if let Some(kind) = wanted.iter().find(|wanted| !kinds().any(|kind| kind == **wanted)) {
+            bail!("`{kind}` is no kind of event; there are {}", kinds().collect::<Vec<_>>().join(", "));
         }
         let since = view.moment(args.since.as_deref(), Timestamp::MIN)?;
         let until = view.moment(args.until.as_deref(), Timestamp::MAX)?;
-        Ok(Self { since, until, kinds, after: Seq::ZERO, alerts: None })
+        Ok(Self { since, until, kinds: wanted, after: Seq::ZERO, alerts: None })
     }
 
     fn ask(&mut self, source: &mut dyn Source, list: &mut Listing, view: &mut View<'_>) -> Result<()> {
