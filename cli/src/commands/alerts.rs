@@ -34,7 +34,7 @@ pub fn alerts(
     each(source, &request, &mut |row| {
         let Row::Alert(alert) = row else { return Err(unexpected()) };
         list.fields(view.out, &fields(&alert))?;
-        let cells = cells(&alert, view);
+        let cells = cells(&alert, None, view);
         Ok(list.cells(view.out, cells)?)
     })?;
     list.finish(view.out)?;
@@ -72,14 +72,17 @@ const KEYS: [&str; 13] = [
     "message",
 ];
 
-/// An alert as a row of a table.
+/// An alert as a row of a table; one that is open has lasted up to `now`, if that is told.
+///
+/// `alerts` does not tell it: what it prints follows from the log alone, whenever it is asked.
 #[must_use]
-pub fn cells(alert: &Alert, view: &View<'_>) -> Vec<Cell> {
-    let end = alert.resolved_at.unwrap_or_else(|| view.at());
+pub fn cells(alert: &Alert, now: Option<Timestamp>, view: &View<'_>) -> Vec<Cell> {
+    let end = alert.resolved_at.or(now);
+    let lasted = end.map_or_else(|| "-".to_owned(), |end| human::span(end.since(alert.fired_at)));
     vec![
         format!("#{}", alert.fired.id).into(),
         human::brief(alert.fired_at, &view.now).into(),
-        human::span(end.since(alert.fired_at)).into(),
+        lasted.into(),
         state_cell(alert),
         Cell::styled(alert.fired.severity.word(), severity_style(alert.fired.severity)),
         alert.fired.message.as_str().into(),
@@ -182,7 +185,7 @@ Id  Fired            Lasted  State     Severity  Message
  #3  11-22 09:30  1 min 30 s  resolved  warning   load1 is 7.50, 7.0 standard
                                                   deviations above its mean of
                                                   0.50
-#12  11-22 09:30      30 min  acked     warning   load1 is 7.50, 7.0 standard
+#12  11-22 09:30           -  acked     warning   load1 is 7.50, 7.0 standard
                                                   deviations above its mean of
                                                   0.50
 ",

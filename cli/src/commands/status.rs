@@ -229,7 +229,7 @@ fn open_alerts(status: &Status, view: &mut View<'_>) -> Result<()> {
     writeln!(view.out, "\n{}", paint.text(Cell::RED, &title))?;
     let mut table = Table::new(view.screen, &alerts::COLUMNS);
     for alert in status.alerts.iter().take(ALERTS_MAX) {
-        table.push(alerts::cells(alert, view));
+        table.push(alerts::cells(alert, Some(view.at()), view));
     }
     table.write(view.out)?;
     if let Some(more @ 1..) = status.alerts.len().checked_sub(ALERTS_MAX) {

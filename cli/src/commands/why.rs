@@ -102,10 +102,12 @@ fn told(alert: &Alert, view: &View<'_>) -> String {
 }
 
 fn resolved(alert: &Alert, view: &View<'_>) -> String {
-    let lasted = |end: systembot_model::Timestamp| human::span(end.since(alert.fired_at));
     alert.resolved_at.map_or_else(
-        || format!("firing still, for {}", lasted(view.at())),
-        |end| format!("{}, after {}", human::second(end, view.zone()), lasted(end)),
+        || "firing still".to_owned(),
+        |end| {
+            let lasted = human::span(end.since(alert.fired_at));
+            format!("{}, after {lasted}", human::second(end, view.zone()))
+        },
     )
 }
 
@@ -214,7 +216,7 @@ sigma         +7.0σ
 fired         2026-11-22 09:30:00
 told          at once
 acknowledged  2026-11-22 09:35:00 by console
-resolved      firing still, for 30 min
+resolved      firing still
 settings      2.5 standard deviations, of 2 to 100 samples
 rule version  1
 around it     ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█▁▁▁▁▁▁▁▁▁ 0.50 to 7.50 in 19 min
