@@ -167,7 +167,8 @@ impl Settings {
             ignore_mounts: self.ignore_mounts.clone(),
             services: self.services.clone(),
             destinations: self.bridge.iter().map(|_| Address::bridge()).collect(),
-            ..Rules::default()
+            address_hourly: self.public_address.is_named,
+            trend_series: Rules::default().trend_series,
         }
     }
 }
@@ -216,6 +217,14 @@ mod tests {
     fn messages_go_to_the_bridge_where_there_is_one() {
         let settings = Settings { bridge: Some(Bridge::default()), ..Settings::defaults("leela") };
         assert_eq!(settings.rules().destinations, [Address::bridge()]);
+    }
+
+    #[test]
+    fn only_a_service_that_is_named_is_asked_hourly() {
+        let mut settings = Settings::defaults("leela");
+        assert!(!settings.rules().address_hourly);
+        settings.public_address.is_named = true;
+        assert!(settings.rules().address_hourly);
     }
 
     #[test]

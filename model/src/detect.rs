@@ -62,13 +62,22 @@ pub fn judge(window: &Window, value: f64, rules: &Rules, least: f64) -> Option<J
 }
 
 /// The smallest change of a series that is worth an alert, in its own unit.
+///
+/// `mean` is that of its window, `latest` gives the newest value of another series.
 #[must_use]
-pub fn least(series: &Series, mean: f64, cpus: u32) -> f64 {
-    match series.known().map(|metric| metric.least) {
-        Some(Least::Absolute(least)) => least,
-        Some(Least::PerCpu(least)) => least * f64::from(cpus.max(1)),
-        Some(Least::Share(share)) => share * mean.abs(),
-        None => 0.0,
+pub fn least(series: &Series, mean: f64, cpus: u32, latest: impl Fn(&Series) -> Option<f64>) -> f64 {
+    let Some(metric) = series.known() else { return 0.0 };
+    match metric.least {
+        Least::Absolute(least) => least,
+        Least::PerCpu(least) => least * f64::from(cpus.max(1)),
+        Least::Share(share) => share * mean.abs(),
+        Least::ShareOf(whole, share) => {
+            let whole = match metric.label.zip(series.label()) {
+                Some((key, label)) => Series::labelled(whole, key, &label),
+                None => Series::new(whole),
+            };
+            share * latest(&whole).unwrap_or(mean).abs()
+        }
     }
 }
 
@@ -131,6 +140,24 @@ mod tests {
         assert!(!judge(&window(&[1.0; 3]), 1.0, &rules, 0.0).unwrap().strays());
         let floored = judge(&window(&[1.0; 3]), 9.0, &rules, 2.0).unwrap();
         assert_eq!((floored.sigma, floored.excess, floored.stdev), (4.0, 2.0, 0.0));
+    }
+
+    #[test]
+    fn the_smallest_change_is_that_of_the_metric() {
+        let check = |id: &str, expected: f64| {
+            let latest =
+                |series: &Series| (series.id() == "disk_total_bytes{mount=\"/a\"}").then_some(5000.0);
+            let found = least(&Series::parse(id).unwrap(), -200.0, 4, latest);
+            assert!((found - expected).abs() < 1e-9, "{id}: {found}, not {expected}");
+        };
+        check("load15", 0.4);
+        check("temperature_celsius{sensor=\"x\"}", 3.0);
+        check("cpu_idle_percent", 5.0);
+        check("disk_used_bytes{mount=\"/a\"}", 50.0);
+        check("disk_used_bytes{mount=\"/b\"}", 2.0);
+        check("memory_used_bytes", 2.0);
+        check("network_sent_bytes_total{interface=\"x\"}", 2.0);
+        check("imported", 0.0);
     }
 
     #[test]

@@ -226,7 +226,7 @@ fn trends(state: &State, sample: &Sample) -> Vec<Verdict> {
     for reading in sample.readings.iter().filter(|reading| judged(&reading.series)) {
         let Some(window) = state.windows.get(&reading.series) else { continue };
         let mean = window.summary().mean.unwrap_or(0.0);
-        let least = detect::least(&reading.series, mean, state.host.cpus);
+        let least = detect::least(&reading.series, mean, state.host.cpus, |series| state.latest(series));
         let Some(judgement) = detect::judge(window, reading.value, &state.rules, least) else { continue };
         verdicts.push(Verdict {
             condition: Condition { rule: RuleKind::Trend, series: reading.series.clone() },

@@ -47,6 +47,8 @@ pub enum Least {
     PerCpu(f64),
     /// This share of the value itself.
     Share(f64),
+    /// This share of another metric with the same label, the whole of which it is a part.
+    ShareOf(&'static str, f64),
 }
 
 /// One row of [`METRICS`].
@@ -91,6 +93,9 @@ const LOAD: Least = Least::PerCpu(0.1);
 const POINTS: Least = Least::Absolute(5.0);
 const DEGREES: Least = Least::Absolute(3.0);
 const HUNDREDTH: Least = Least::Share(0.01);
+const MEMORY: Least = Least::ShareOf("memory_total_bytes", 0.01);
+const SWAP: Least = Least::ShareOf("swap_total_bytes", 0.01);
+const DISK: Least = Least::ShareOf("disk_total_bytes", 0.01);
 const TEN: Least = Least::Absolute(10.0);
 
 /// Everything that is measured, in the order in which it is shown.
@@ -105,15 +110,15 @@ pub static METRICS: &[Metric] = metrics![
     "cpu_iowait_percent" Percent Gauge None, 2, POINTS, "cpu", "idle time with I/O outstanding, since the tick before (/proc/stat)";
     "cpu_steal_percent" Percent Gauge None, 2, POINTS, "cpu", "time the hypervisor gave to others, since the tick before (/proc/stat)";
     "cpu_busy_percent" Percent Gauge Some("cpu"), 2, POINTS, "cpu", "time one CPU was neither idle nor waiting for I/O, since the tick before (/proc/stat)";
-    "memory_total_bytes" Bytes Gauge None, 0, HUNDREDTH, "memory", "memory the kernel manages (/proc/meminfo MemTotal)";
-    "memory_used_bytes" Bytes Gauge None, 0, HUNDREDTH, "memory", "total less available, as free(1) shows it";
-    "memory_available_bytes" Bytes Gauge None, 0, HUNDREDTH, "memory", "memory to be had without swapping (/proc/meminfo MemAvailable)";
+    "memory_total_bytes" Bytes Gauge None, 0, MEMORY, "memory", "memory the kernel manages (/proc/meminfo MemTotal)";
+    "memory_used_bytes" Bytes Gauge None, 0, MEMORY, "memory", "total less available, as free(1) shows it";
+    "memory_available_bytes" Bytes Gauge None, 0, MEMORY, "memory", "memory to be had without swapping (/proc/meminfo MemAvailable)";
     "memory_available_percent" Percent Gauge None, 2, POINTS, "memory", "available share of the total";
-    "swap_total_bytes" Bytes Gauge None, 0, HUNDREDTH, "memory", "swap space (/proc/meminfo SwapTotal)";
-    "swap_used_bytes" Bytes Gauge None, 0, HUNDREDTH, "memory", "swap space in use (/proc/meminfo SwapTotal - SwapFree)";
-    "disk_total_bytes" Bytes Gauge Some("mount"), 0, HUNDREDTH, "disk", "size of a file system (statvfs f_blocks)";
-    "disk_used_bytes" Bytes Gauge Some("mount"), 0, HUNDREDTH, "disk", "used space (statvfs f_blocks - f_bfree)";
-    "disk_available_bytes" Bytes Gauge Some("mount"), 0, HUNDREDTH, "disk", "space that users may still fill (statvfs f_bavail)";
+    "swap_total_bytes" Bytes Gauge None, 0, SWAP, "memory", "swap space (/proc/meminfo SwapTotal)";
+    "swap_used_bytes" Bytes Gauge None, 0, SWAP, "memory", "swap space in use (/proc/meminfo SwapTotal - SwapFree)";
+    "disk_total_bytes" Bytes Gauge Some("mount"), 0, DISK, "disk", "size of a file system (statvfs f_blocks)";
+    "disk_used_bytes" Bytes Gauge Some("mount"), 0, DISK, "disk", "used space (statvfs f_blocks - f_bfree)";
+    "disk_available_bytes" Bytes Gauge Some("mount"), 0, DISK, "disk", "space that users may still fill (statvfs f_bavail)";
     "disk_used_percent" Percent Gauge Some("mount"), 2, POINTS, "disk", "used / (used + available), as df(1) shows it";
     "disk_inodes_used_percent" Percent Gauge Some("mount"), 2, POINTS, "disk", "used share of the inodes, where a file system has a fixed number (statvfs f_files, f_ffree)";
     "disk_read_bytes_total" Bytes Counter Some("device"), 0, HUNDREDTH, "disk", "bytes read from a device since boot (/proc/diskstats, sectors of 512)";

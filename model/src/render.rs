@@ -36,10 +36,11 @@ pub fn temperature(celsius: f64) -> String {
     format!("{celsius:.1} °C ({:.1} °F)", celsius * 9.0 / 5.0 + 32.0)
 }
 
-/// A span in its two largest units: `3 h 12 min`, `45 s`, `2 d 3 h`.
+/// A span in its two largest units: `3 h 12 min`, `45 s`, `2 d 3 h`; to the nearest second, for ticks come a
+/// millisecond early.
 #[must_use]
 pub fn span(span: Duration) -> String {
-    let s = span.as_secs();
+    let s = span.saturating_add(Duration::from_millis(500)).as_secs();
     let (d, h, min, s) = (s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60);
     match (d, h, min) {
         (0, 0, 0) => format!("{s} s"),
@@ -132,6 +133,8 @@ mod tests {
         check(11_520, "3 h 12 min");
         check(86_400, "1 d");
         check(200_000, "2 d 7 h");
+        assert_eq!(super::span(Duration::from_millis(59_998)), "1 min");
+        assert_eq!(super::span(Duration::from_millis(1_499)), "1 s");
     }
 
     #[test]

@@ -115,18 +115,31 @@ fn every_alias_over_the_bridge_in_any_case() {
 #[test]
 fn without_a_daemon_a_new_public_address_is_an_event_too() {
     let service = address_service("203.0.113.9");
-    let home = Home::with_toml(&format!("[public_address]\nurl = \"{service}\"\n"));
+    let home = Home::on_defaults();
     assert_eq!(home.start().stop(), Some(0));
-    let answer = home.ask(&["ask", "public ip"]);
-    assert_eq!(answer.stdout, "Public address: 203.0.113.9.\n", "{answer:?}");
-    let answer = home.ask(&["ask", "public ip"]);
-    assert!(answer.stdout.starts_with("Public address: 203.0.113.9 (asked "), "{answer:?}");
-    let kinds: Vec<_> = home
-        .rows(&["events", "--kind", "address_changed,address_fetched"])
-        .iter()
-        .map(|row| row["kind"].clone())
-        .collect();
-    assert_eq!(kinds, ["address_changed", "address_fetched"]);
+    let config = home.data_dir().with_file_name("named.toml");
+    fs::write(&config, format!("[public_address]\nurl = \"{service}\"\n")).unwrap();
+    let ask = || home.ask(&["--config", config.to_str().unwrap(), "ask", "public ip"]).stdout;
+    assert_eq!(ask(), "Public address: 203.0.113.9.\n");
+    assert!(ask().starts_with("Public address: 203.0.113.9 (asked "));
+    assert_eq!(address_events(&home), ["address_changed", "address_fetched"]);
+}
+
+fn address_events(home: &Home) -> Vec<String> {
+    let rows = home.rows(&["events", "--kind", "asked,address_changed,address_fetched,answered"]);
+    rows.iter().map(|row| row["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_service_that_is_named_is_asked_for_the_public_address_without_anybody_asking() {
+    let service = address_service("203.0.113.9");
+    let home = Home::with_toml(&format!("[public_address]\nurl = \"{service}\"\n"));
+    let daemon = home.start();
+    let expected = ["asked", "address_changed", "address_fetched", "answered"];
+    until("the address", || address_events(&home) == expected);
+    assert!(home.ask(&["ask", "addr"]).stdout.starts_with("Public address: 203.0.113.9 (asked "));
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(address_events(&home), expected);
 }
 
 #[test]
