@@ -133,8 +133,8 @@ mod tests {
         check(11_520, "3 h 12 min");
         check(86_400, "1 d");
         check(200_000, "2 d 7 h");
-        assert_eq!(super::span(Duration::from_millis(59_998)), "1 min");
-        assert_eq!(super::span(Duration::from_millis(1_499)), "1 s");
+        assert_eq!(span(Duration::from_millis(59_998)), "1 min");
+        assert_eq!(span(Duration::from_millis(1_499)), "1 s");
     }
 
     #[test]
