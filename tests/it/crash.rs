@@ -71,6 +71,9 @@ fn alerts_are_told_once_however_often_it_is_killed() {
     let ids: Vec<u64> = home.rows(&["alerts"]).iter().map(|row| row["id"].as_u64().unwrap()).collect();
     assert_eq!(ids.first(), Some(&1));
     assert!(home.rows(&["events", "--kind", "alert_fired"]).len() == ids.len());
+    let verified = &home.rows(&["verify"])[0];
+    assert_eq!(verified["alerts"], ids.len());
+    assert_eq!(verified["recomputed"], verified["alerts"], "each comes out again from the log: {verified}");
     drop(daemon);
 }
 

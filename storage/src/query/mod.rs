@@ -3,6 +3,7 @@
 //! A question is answered by the same code whether the daemon holds the log or the asking process opened it, so
 //! both give the same rows. Times are instants: words and day boundaries are resolved by who asks.
 
+mod again;
 mod alerts;
 mod history;
 mod status;

@@ -2,13 +2,14 @@
 //!
 //! Every frame of every tree is read, so nothing that is kept can be bad unnoticed: the catalogue by itself, the
 //! ring, the records, each chunk with all its columns, and that chunks and their order by number tell the same.
-//! Then the records are walked in order of number, as a fold does, and none may be missing.
+//! Then the records are walked in order of number, as a fold does: none may be missing, and each alert must come out
+//! again as it is recorded.
 
 use std::collections::HashSet;
 
 use systembot_model::{Event, Seq, Timestamp};
 
-use super::Verified;
+use super::{Verified, again::Again};
 use crate::{
     chunk::{self, Block, Decoder, Header, Origin, Wanted},
     error::Error,
@@ -179,9 +180,12 @@ impl Check<'_> {
     /// Walks the records as a fold does, up to a number; none may be missing.
     fn records(&mut self, records: Result<Records, Error>, newest: Seq) {
         let mut before = Seq::ZERO;
+        // Folding costs far more than reading, so it is done only where there is an alert to be judged.
+        let mut again = (self.found.alerts > 0).then(Again::default);
         let walked = records.and_then(|records| {
             for record in records {
-                let seq = record?.seq;
+                let record = record?;
+                let seq = record.seq;
                 if seq > newest {
                     break;
                 }
@@ -190,6 +194,11 @@ impl Check<'_> {
                 }
                 self.found.records += 1;
                 before = seq;
+                match again.as_mut().and_then(|again| again.take(record)) {
+                    Some(true) => self.found.recomputed += 1,
+                    Some(false) => self.fault(format!("{}: this alert does not come out again", seq.get())),
+                    None => {}
+                }
             }
             Ok(())
         });

@@ -1,6 +1,6 @@
 //! The answers: the same from the ring, from chunks, and after the log was opened again.
 
-use systembot_model::{Event, Pattern, Seq, Series, Timestamp};
+use systembot_model::{Event, Pattern, Rules, Seq, Series, Timestamp, event::Fired, judge::RuleKind};
 use systembot_storage::query::{History, Request, Row, Step};
 
 use crate::world::{World, at, sampled};
@@ -108,4 +108,48 @@ fn events_are_chosen_by_time_kind_and_number() {
     let series = world.ask(&Request::Series);
     let [Row::Series(info)] = series.as_slice() else { panic!("{series:?}") };
     assert_eq!((info.series.clone(), info.samples, info.last), (Series::new("load1"), 5, at(4_000)));
+}
+
+#[test]
+fn an_alert_that_does_not_come_out_again_is_a_fault() {
+    let fired = |id, value, limit| {
+        let rule = RuleKind::DiskFull;
+        Event::AlertFired(Fired {
+            id,
+            rule: rule.name().into(),
+            rule_version: rule.version(),
+            configured: Seq::new(1),
+            series: Series::parse(DISK).unwrap(),
+            severity: rule.severity(),
+            since: at(0),
+            value: Some(value),
+            limit: Some(limit),
+            mean: None,
+            stdev: None,
+            sigma: None,
+            length: 0,
+            message: "full".into(),
+            told: true,
+        })
+    };
+    let mut world = World::new();
+    world.log().append(at(0), vec![Event::Configured { rules: Rules::default().to_json() }]).unwrap();
+    let steps = [(95.0, fired(1, 95.0, 90.0)), (80.0, fired(2, 80.0, 90.0)), (97.0, fired(3, 96.0, 90.0))];
+    for (value, alert) in steps {
+        world.log().append(at(1_000), vec![sampled(&[(DISK, value)]), alert]).unwrap();
+    }
+    let later = Event::AlertFired(Fired { rule_version: 9, ..fired_of(fired(4, 1.0, 1.0)) });
+    world.log().append(at(2_000), vec![sampled(&[(DISK, 1.0)]), later]).unwrap();
+    let rows = world.ask(&Request::Verify);
+    let [Row::Verified(verified)] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!((verified.alerts, verified.recomputed), (4, 1));
+    let numbers: Vec<&str> = verified.faults.iter().map(|fault| fault.split(':').next().unwrap()).collect();
+    assert_eq!(numbers, ["5", "7"], "below the limit, and not the value that was read");
+}
+
+const DISK: &str = "disk_used_percent{mount=\"/\"}";
+
+fn fired_of(event: Event) -> Fired {
+    let Event::AlertFired(fired) = event else { panic!("{event:?}") };
+    fired
 }
