@@ -206,6 +206,11 @@ mod tests {
             "free beer",
             "system",
             "uptimes",
+            // These commands take an argument, which a word is not the beginning of.
+            "diskette",
+            "helpless",
+            "topple",
+            "trendsetter",
         ] {
             check(line, None);
         }
