@@ -108,7 +108,9 @@ pub(super) fn memory(ask: &Ask<'_>) -> Answer {
 }
 
 pub(super) fn disk(ask: &Ask<'_>) -> Answer {
-    let wanted = ask.argument.trim_matches(['"', '\'', ' ']);
+    let quoted =
+        ["of ", "on "].iter().find_map(|word| ask.argument.strip_prefix(word)).unwrap_or(ask.argument);
+    let wanted = quoted.trim_matches(['"', '\'', ' ']);
     let mounts: Vec<(String, f64)> = labelled(ask.state, "disk_used_percent").collect();
     let is_chosen = |(mount, _): &&(String, f64)| wanted.is_empty() || mount == wanted;
     let mut chosen: Vec<&(String, f64)> = mounts.iter().filter(is_chosen).collect();
