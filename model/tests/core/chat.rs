@@ -109,6 +109,7 @@ fn every_alias_gives_the_right_values() {
                 "disk /home/",
                 "disk home",
                 "Disk usage of /Home?",
+                "DISK OF /HOME.",
                 "disk \u{201c}/Home\u{201d}",
             ],
             "/Home: 512 B used (50.0 %), 512 B free of 1.00 KiB",
