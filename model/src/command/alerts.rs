@@ -36,8 +36,16 @@ pub(super) fn line(ask: &Ask<'_>, alert: &Alert) -> String {
 }
 
 pub(super) fn why(ask: &Ask<'_>) -> Answer {
-    let Some(alert) = number(ask.argument).and_then(|id| ask.state.alerts.get(&id)) else {
-        return no_such(ask);
+    let id = number(ask.argument);
+    let Some(alert) = id.and_then(|id| ask.state.alerts.get(&id)) else {
+        // Those that are over are in the log alone.
+        return match id.filter(|id| (1..=ask.state.last_alert).contains(id)) {
+            Some(id) => Answer::text(format!(
+                "Alert #{id} is over. \"systembot why {id}\" on {} explains it.",
+                ask.state.rules.name
+            )),
+            None => no_such(ask),
+        };
     };
     let fired = &alert.fired;
     let mut text = format!(
@@ -186,7 +194,11 @@ pub(super) fn mutes(ask: &Ask<'_>) -> Answer {
 fn no_such(ask: &Ask<'_>) -> Answer {
     let open: Vec<String> = ask.state.alerts.keys().map(|id| format!("#{id}")).collect();
     let open = if open.is_empty() { "none is open".to_owned() } else { format!("open: {}", open.join(", ")) };
-    Answer::not_understood(format!("There is no open alert {}; {open}.", ask.argument))
+    let wanted = ask.argument;
+    if wanted.is_empty() {
+        return Answer::not_understood(format!("Which alert? Say its number; {open}."));
+    }
+    Answer::not_understood(format!("There is no open alert {wanted}; {open}."))
 }
 
 /// An alert's number as people write it: `12` or `#12`.

@@ -108,7 +108,7 @@ fn numbered(line: &str) -> Option<(&'static Command, String)> {
 }
 
 /// What follows a phrase at the begin of a line, if whole words of the line are it.
-fn strip_words<'a>(line: &'a str, phrase: &str) -> Option<&'a str> {
+pub(super) fn strip_words<'a>(line: &'a str, phrase: &str) -> Option<&'a str> {
     let (head, rest) = line.split_at_checked(phrase.len())?;
     let is_whole = rest.is_empty() || rest.starts_with(' ');
     (is_whole && head.eq_ignore_ascii_case(phrase)).then_some(rest)
@@ -206,6 +206,11 @@ mod tests {
             "free beer",
             "system",
             "uptimes",
+            // These commands take an argument, which a word is not the beginning of.
+            "diskette",
+            "helpless",
+            "topple",
+            "trendsetter",
         ] {
             check(line, None);
         }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use crate::{
     LocalTime, Question, Series, State,
-    command::{Answer, Ask},
+    command::{Answer, Ask, fold},
     host::Process,
     number,
     render::{bytes, counted, percent, span, temperature as degrees, uptime as up_for},
@@ -108,7 +108,8 @@ pub(super) fn memory(ask: &Ask<'_>) -> Answer {
 }
 
 pub(super) fn disk(ask: &Ask<'_>) -> Answer {
-    let wanted = ask.argument.trim_matches(['"', '\'', ' ']);
+    let behind = ["of", "on"].iter().find_map(|word| fold::strip_words(ask.argument, word));
+    let wanted = behind.unwrap_or(ask.argument).trim_matches(['"', '\'', ' ']);
     let mounts: Vec<(String, f64)> = labelled(ask.state, "disk_used_percent").collect();
     let is_chosen = |(mount, _): &&(String, f64)| wanted.is_empty() || mount == wanted;
     let mut chosen: Vec<&(String, f64)> = mounts.iter().filter(is_chosen).collect();

@@ -33,7 +33,6 @@ pub(super) fn status(ask: &Ask<'_>) -> Answer {
         lines.extend(state.alerts.values().map(|alert| alerts::line(ask, alert)));
     }
     lines.extend(state.notes.iter().map(|(subject, text)| format!("{subject}: {text}")));
-    lines.extend(state.missing.keys().map(|service| format!("service {service} is not running")));
     if let Some(started_at) = state.run.started_at.filter(|_| state.run.is_on) {
         lines.push(format!("I have been watching for {}.", span(ask.now.at.since(started_at))));
     }

@@ -103,7 +103,15 @@ fn every_alias_gives_the_right_values() {
             "CPU: 93.2 % idle, 4.5 % user, 2.0 % system, 0.2 % waiting for I/O, 0.0 % stolen, over 4 CPUs.",
         ),
         (
-            &["disk /Home", "DISK /HOME.", "disk /home/", "disk home", "disk \u{201c}/Home\u{201d}"],
+            &[
+                "disk /Home",
+                "DISK /HOME.",
+                "disk /home/",
+                "disk home",
+                "Disk usage of /Home?",
+                "DISK OF /HOME.",
+                "disk \u{201c}/Home\u{201d}",
+            ],
             "/Home: 512 B used (50.0 %), 512 B free of 1.00 KiB",
         ),
         (&["alerts"], "No alert is open."),
@@ -282,4 +290,34 @@ fn values_of_an_earlier_run_are_not_told_as_those_of_now() {
     assert_eq!(sim.ask("load"), "The load cannot be read at the moment.");
     assert_eq!(sim.ask("memory"), "Memory cannot be read at the moment.");
     assert!(sim.ask("status").starts_with("leela: memory 50.0 % free.\n"), "{}", sim.ask("status"));
+}
+
+#[test]
+fn an_alert_is_explained_while_it_is_open_and_pointed_at_after() {
+    let mut sim = Sim::started(Rules::default());
+    let at = |sim: &mut Sim, percent| {
+        sim.wait(60);
+        sim.tick(&[("disk_used_percent{mount=\"/\"}", percent)]);
+    };
+    assert_eq!(sim.ask("why"), "Which alert? Say its number; none is open.");
+    at(&mut sim, 95.0);
+    assert_eq!(
+        sim.ask("why #1."),
+        "#1 disk / is 95.0 % full\nRule disk_full on disk_used_percent{mount=\"/\"}, warning, fired 2026-11-22 11:24.\n\
+         Value 95.0 %, limit 90.0 %."
+    );
+    assert_eq!(sim.ask("WHY 2"), "There is no open alert 2; open: #1.");
+    at(&mut sim, 50.0);
+    assert_eq!(sim.ask("why 1"), "Alert #1 is over. \"systembot why 1\" on leela explains it.");
+}
+
+#[test]
+fn status_names_a_missing_service_once() {
+    let services = vec![systembot_model::rules::Service { name: "test_bot".into(), ..Default::default() }];
+    let mut sim = Sim::started(Rules { services, ..Rules::default() });
+    let mut pass = sim.pass(MACHINE);
+    pass.missing = vec!["test_bot".into()];
+    sim.step(Input::Sampled(Box::new(pass)));
+    assert_eq!(sim.ask("status").matches("test_bot").count(), 1, "{}", sim.ask("status"));
+    assert_eq!(sim.ask("services"), "test_bot: missing for 0 s");
 }
