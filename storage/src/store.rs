@@ -231,14 +231,22 @@ pub(crate) fn failure(dir: &Path, error: sled::Error) -> Error {
         sled::Error::Io(error)
             if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) =>
         {
-            Error::damaged(format!("{}: {error}", dir.display()))
+            broken(&dir, &error)
         }
         sled::Error::Io(source) => Error::Io { path: dir, source },
-        error @ (sled::Error::Corruption { .. }
-        | sled::Error::CollectionNotFound(_)
+        sled::Error::Corruption { .. } => broken(&dir, &"a page does not read back as it was written"),
+        error @ (sled::Error::CollectionNotFound(_)
         | sled::Error::Unsupported(_)
-        | sled::Error::ReportableBug(_)) => Error::damaged(format!("{}: {error}", dir.display())),
+        | sled::Error::ReportableBug(_)) => broken(&dir, &error),
     }
+}
+
+/// A database that sled cannot read, and what its owner can do.
+fn broken(dir: &Path, what: &dyn std::fmt::Display) -> Error {
+    Error::damaged(format!(
+        "{}: {what}; nothing was changed: put a backup in its place, or move it away and start anew",
+        dir.display()
+    ))
 }
 
 /// sled clones its errors by their text, which loses the number but not the words.
@@ -262,7 +270,7 @@ fn open_quietly(dir: &Path) -> Result<Db, Error> {
                 .or_else(|| cause.downcast_ref::<&str>().copied())
                 .unwrap_or("no reason given");
             let line = text.lines().next().unwrap_or_default();
-            Err(Error::damaged(format!("{}: opening it failed: {line}", dir.display())))
+            Err(broken(dir, &format_args!("opening it failed: {line}")))
         },
         |opened| opened.map_err(|error| failure(dir, error)),
     )
