@@ -89,6 +89,11 @@ shows alerts here. Ctrl-C ends it in good order; nothing that was recorded is ev
     /// Asks one question.
     #[command(flatten)]
     Question(Question),
+    /// Read and check every record, and compute every alert again
+    #[command(after_help = "\
+Exit code 1 means that there are faults; each is named with its number. Alerts whose samples, settings or rule \
+are no longer in the log are counted and are no fault.")]
+    Verify,
     /// List every record that is no sample
     #[command(after_help = help!("\
 Examples:
@@ -261,11 +266,6 @@ Examples:
         #[arg(long, value_name = "T", allow_hyphen_values = true)]
         until: Option<String>,
     },
-    /// Read and check every record, and compute every alert again
-    #[command(after_help = "\
-Exit code 1 means that there are faults; each is named with its number. Alerts whose samples, settings or rule \
-are no longer in the log are counted and are no fault.")]
-    Verify,
 }
 
 /// `history`

@@ -147,6 +147,10 @@ fn dispatch(cli: Cli, edges: &Edges<'_>, io: &mut Io<'_>, view: &mut View<'_>) -
             become_owner(&setup.data_dir)?;
             (edges.run)(setup).map(|()| Outcome::Done)
         }
+        Command::Verify => {
+            let setup = setup()?;
+            verify(&mut || open(&setup, edges, wait), view)
+        }
         Command::Question(question) => {
             let setup = setup()?;
             answer(question, &setup.data_dir, open(&setup, edges, wait)?.as_mut(), view)
@@ -213,7 +217,6 @@ fn answer(
             let (since, until) = (since.as_deref(), until.as_deref());
             export(Export { form, since, until }, source, view)
         }
-        Question::Verify => verify(source, view),
     }
 }
 

@@ -50,3 +50,9 @@ pub(crate) fn check(format: Format, command: impl FnOnce(&mut View<'_>) -> Resul
     assert_eq!(text, expected);
     assert_eq!(outcome, Ok(Outcome::Done));
 }
+
+/// Opens the same source once.
+pub(super) fn lend<'s>(source: &'s mut Fake<'_>) -> impl FnMut() -> Result<Box<dyn Source + 's>> + 's {
+    let mut source = Some(source);
+    move || Ok(Box::new(source.take().unwrap()))
+}

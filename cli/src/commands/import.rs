@@ -225,10 +225,7 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::{
-        commands::fake::{Fake, check, printed},
-        source::Source,
-    };
+    use crate::commands::fake::{Fake, check, lend, printed};
 
     fn taken(request: &Request) -> Vec<Row> {
         let Request::Import(part) = request else { panic!("{request:?}") };
@@ -241,12 +238,6 @@ mod tests {
             let mut file = Cursor::new(text.as_bytes());
             import(Input { name: "a.csv", file: &mut file, progress: None }, &mut lend(source), view)
         })
-    }
-
-    /// Opens the same source once.
-    fn lend<'s>(source: &'s mut Fake<'_>) -> impl FnMut() -> Result<Box<dyn Source + 's>> + 's {
-        let mut source = Some(source);
-        move || Ok(Box::new(source.take().unwrap()))
     }
 
     #[test]

@@ -3,25 +3,37 @@
 use anyhow::Result;
 use systembot_storage::query::{Request, Row, Verified};
 
-use super::{Outcome, View};
+use super::{Opener, Outcome, View};
 use crate::{
     args::Format,
     output::{Cell, Csv, Fields, human, json},
-    source::{Source, one, unexpected},
+    source::{one, unexpected},
 };
 
-/// Checks the whole log; faults are an exit of 1.
+/// Checks the whole log; faults are an exit of 1. A log that is too damaged to be opened is one fault.
 ///
 /// # Errors
 /// Those of the source and of the output.
-pub fn verify(source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {
-    let Some(Row::Verified(found)) = one(source, &Request::Verify)? else { return Err(unexpected()) };
+pub fn verify(open: &mut Opener<'_>, view: &mut View<'_>) -> Result<Outcome> {
+    let asked = open().and_then(|mut source| one(source.as_mut(), &Request::Verify));
+    let found = match asked {
+        Ok(Some(Row::Verified(found))) => found,
+        Ok(_) => return Err(unexpected()),
+        Err(error) if is_damage(&error) => {
+            Verified { faults: vec![format!("{error:#}")], ..Verified::default() }
+        }
+        Err(error) => return Err(error),
+    };
     match view.format {
         Format::Table => tell(&found, view)?,
         Format::Json => json::write_line(view.out, &fields(&found))?,
         Format::Csv => Csv::default().write(view.out, &fields(&found))?,
     }
     Ok(if found.faults.is_empty() { Outcome::Done } else { Outcome::Faulty })
+}
+
+fn is_damage(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(systembot_storage::Error::Damaged { .. }))
 }
 
 fn tell(found: &Verified, view: &mut View<'_>) -> Result<()> {
@@ -59,7 +71,7 @@ fn fields(found: &Verified) -> Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::fake::{Fake, check, printed};
+    use crate::commands::fake::{Fake, check, lend, printed};
 
     #[test]
     fn a_sound_log_and_a_faulty_one() {
@@ -73,17 +85,27 @@ mod tests {
         let sound = |_: &Request| vec![Row::Verified(verified(&[]))];
         check(
             Format::Table,
-            |view| verify(&mut Fake::new(&sound), view),
+            |view| verify(&mut lend(&mut Fake::new(&sound)), view),
             "12,345 records, 400,000 samples, 3 alerts (2 of them computed again)\nno faults\n",
         );
         let faulty = |_: &Request| vec![Row::Verified(verified(&["17: checksum differs"]))];
-        let (outcome, text) = printed(Format::Json, |view| verify(&mut Fake::new(&faulty), view));
+        let (outcome, text) = printed(Format::Json, |view| verify(&mut lend(&mut Fake::new(&faulty)), view));
         assert_eq!(outcome, Ok(Outcome::Faulty));
         assert_eq!(
             text,
             "{\"records\":12345,\"samples\":400000,\"alerts\":3,\"recomputed\":2,\"faults\":[\"17: checksum differs\"]}\n"
         );
-        let (_, text) = printed(Format::Table, |view| verify(&mut Fake::new(&faulty), view));
+        let (_, text) = printed(Format::Table, |view| verify(&mut lend(&mut Fake::new(&faulty)), view));
         assert!(text.ends_with("1 fault\n  17: checksum differs\n"), "{text}");
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_opened_for_damage_is_a_fault_and_any_other_error_is_one() {
+        let damaged = || systembot_storage::Error::Damaged { what: "a page".into() };
+        let (outcome, text) = printed(Format::Json, |view| verify(&mut || Err(damaged().into()), view));
+        assert_eq!(outcome, Ok(Outcome::Faulty));
+        assert!(text.contains("\"faults\":[\"the log is damaged: a page\"]"), "{text}");
+        let (outcome, _) = printed(Format::Json, |view| verify(&mut || Err(anyhow::anyhow!("no log")), view));
+        assert_eq!(outcome, Err("no log".to_owned()));
     }
 }
