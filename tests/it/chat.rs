@@ -156,3 +156,12 @@ fn a_mute_lifted_at_a_shell_is_told_to_the_owner_at_once() {
     assert!(replies[told].ends_with(" #1"), "{replies:?}");
     drop(daemon);
 }
+
+#[test]
+fn nobody_claims_to_watch_once_the_daemon_was_killed() {
+    let home = Home::on_defaults();
+    let daemon = home.start();
+    assert!(home.ask(&["ask", "status"]).stdout.contains("I have been watching for"));
+    daemon.kill();
+    assert!(!home.ask(&["ask", "status"]).stdout.contains("watching"));
+}

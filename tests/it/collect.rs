@@ -24,7 +24,7 @@ use std::{
 use proptest::prelude::*;
 use systembot::{
     clock::{Clock, SystemClock},
-    collect::{Collectors, Options, Roots, Usage, top_processes},
+    collect::{Collectors, Options, Roots, Usage, statvfs_deadline, top_processes},
 };
 use systembot_model::{Timestamp, host::Process, rules::Service, sample::Pass};
 use tempfile::TempDir;
@@ -417,6 +417,17 @@ fn a_hung_mount_costs_its_reading_and_a_note() {
     drop(leave);
     assert!(wait_until(|| mounts().1.is_empty()), "all well again");
     assert!(wait_until(|| hanging.inside.load(Ordering::SeqCst) == 0), "no thread is left");
+}
+
+#[test]
+fn a_hung_mount_never_costs_the_next_pass() {
+    let check = |interval, expected| {
+        let deadline = statvfs_deadline(Duration::from_secs(interval));
+        assert_eq!(deadline, Duration::from_millis(expected), "{interval} s");
+    };
+    check(1, 500);
+    check(4, 2000);
+    check(3600, 2000);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
     command::{Answer, Ask, fold},
     host::Process,
     number,
-    render::{bytes, counted, percent, span, temperature as degrees, uptime as up_for},
+    render::{bytes, counted, percent, plain, span, temperature as degrees, uptime as up_for},
 };
 
 /// Age of the known public address up to which it is not asked for again.
@@ -158,12 +158,12 @@ fn is_alike(mount: &str, wanted: &str) -> bool {
 }
 
 pub(super) fn temperature(ask: &Ask<'_>) -> Answer {
-    let point = |metric, sensor: &str| ask.state.latest(&Series::labelled(metric, "sensor", sensor));
+    let point = |metric, sensor: &str| ask.state.now(&Series::labelled(metric, "sensor", sensor)).map(plain);
     let lines: Vec<String> = labelled(ask.state, "temperature_celsius")
         .map(|(sensor, value)| {
-            let high = point("temperature_high_celsius", &sensor).map(|p| format!(", high from {p:.0} °C"));
+            let high = point("temperature_high_celsius", &sensor).map(|p| format!(", high from {p} °C"));
             let critical =
-                point("temperature_critical_celsius", &sensor).map(|p| format!(", critical from {p:.0} °C"));
+                point("temperature_critical_celsius", &sensor).map(|p| format!(", critical from {p} °C"));
             format!(
                 "{sensor}: {}{}{}",
                 degrees(value),

@@ -321,3 +321,14 @@ fn status_names_a_missing_service_once() {
     assert_eq!(sim.ask("status").matches("test_bot").count(), 1, "{}", sim.ask("status"));
     assert_eq!(sim.ask("services"), "test_bot: missing for 0 s");
 }
+
+#[test]
+fn the_points_of_a_sensor_are_told_as_they_are() {
+    let mut sim = Sim::started(Rules::default());
+    sim.tick(&[
+        ("temperature_celsius{sensor=\"nvme Composite\"}", 36.85),
+        ("temperature_high_celsius{sensor=\"nvme Composite\"}", 81.85),
+        ("temperature_critical_celsius{sensor=\"nvme Composite\"}", 85.0),
+    ]);
+    assert_eq!(sim.ask("temp"), "nvme Composite: 36.9 °C (98.3 °F), high from 81.85 °C, critical from 85 °C");
+}
