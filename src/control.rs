@@ -5,11 +5,8 @@
 use std::{
     fs, io,
     os::unix::net::{UnixListener, UnixStream},
+    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     thread,
 };
 
@@ -19,12 +16,12 @@ use systembot_storage::{
     remote::{self, RowWriter},
 };
 use tokio::sync::oneshot;
-use tracing::{debug, warn};
+use tracing::{debug, error};
 
 use crate::inbox::{Answered, Asked, Entry, Inbox};
 
-/// Questions answered at once; one more waits until the next accept.
-const ANSWERING_MAX: usize = 8;
+/// Questions answered at once; more wait in the socket's queue. Few, as each thread's memory stays with the process.
+const ANSWERING: usize = 4;
 
 /// The socket's file, removed when the daemon ends.
 #[derive(Debug)]
@@ -41,7 +38,10 @@ impl ControlSocket {
     /// Those of the file system.
     pub fn listen(path: &Path, inbox: Inbox) -> io::Result<Self> {
         let listener = remote::bind(path)?;
-        thread::Builder::new().name("control".into()).spawn(move || accept(&listener, &inbox))?;
+        for _ in 0..ANSWERING {
+            let (listener, inbox) = (listener.try_clone()?, inbox.clone());
+            thread::Builder::new().name("control".into()).spawn(move || accept(&listener, &inbox))?;
+        }
         Ok(Self { path: path.to_owned() })
     }
 }
@@ -54,39 +54,14 @@ impl Drop for ControlSocket {
 }
 
 fn accept(listener: &UnixListener, inbox: &Inbox) {
-    let answering = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {
-        let stream = match stream {
-            Ok(stream) => stream,
-            Err(error) => {
-                warn!(%error, "a question could not be taken");
-                continue;
-            }
-        };
-        if answering.fetch_add(1, Ordering::AcqRel) >= ANSWERING_MAX {
-            answering.fetch_sub(1, Ordering::AcqRel);
-            debug!("too many questions at once, one was turned away");
-            continue;
+        // A question that panics costs its own answer, not the thread that the next one needs.
+        let answered = panic::catch_unwind(AssertUnwindSafe(|| answer(stream?, inbox)));
+        match answered {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "a question was not answered"),
+            Err(_) => error!("a question broke the thread that answered it"),
         }
-        let (inbox, done) = (inbox.clone(), Answering(Arc::clone(&answering)));
-        let spawned = thread::Builder::new().name("answer".into()).spawn(move || {
-            if let Err(error) = answer(stream, &inbox) {
-                debug!(%error, "a question was not answered");
-            }
-            drop(done);
-        });
-        if let Err(error) = spawned {
-            warn!(%error, "a question could not be answered");
-        }
-    }
-}
-
-/// Counts down when an answer ends, however it ends.
-struct Answering(Arc<AtomicUsize>);
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

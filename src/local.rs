@@ -31,7 +31,7 @@ pub fn ask(asked: Asked<'_>) -> anyhow::Result<Answer> {
         Some(opened) => opened.state.clone(),
         None => State { rules: settings.rules(), ..State::default() },
     };
-    let state = refreshed(recorded.clone(), settings, &clock);
+    let state = refreshed(recorded.clone(), &clock);
     let now = LocalTime { at: clock.now(), ..now };
     let answer = command::answer(&state, &now, &Address::console(), text);
     let mut events = answer.events;
@@ -64,14 +64,18 @@ fn fetch_address(settings: &Settings) -> anyhow::Result<Result<std::net::IpAddr,
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let fetched = runtime.block_on(address::fetch(settings.public_address.url.expose()));
+    // A name that is still being looked up would be waited for.
+    runtime.shutdown_background();
     Ok(fetched.map_err(|error| error.to_string()))
 }
 
 /// The recorded state with a fresh pass folded in, which is not recorded: no daemon watches.
-fn refreshed(mut state: State, settings: &Settings, clock: &Arc<dyn Clock>) -> State {
+///
+/// It looks for what the settings of the log name, not for those of whoever asks.
+fn refreshed(mut state: State, clock: &Arc<dyn Clock>) -> State {
     let options = collect::Options {
-        include_mounts: settings.include_mounts.clone(),
-        services: settings.services.clone(),
+        include_mounts: state.rules.include_mounts.clone(),
+        services: state.rules.services.clone(),
         ..collect::Options::default()
     };
     let mut collectors = Collectors::new(options, Arc::clone(clock));
@@ -82,7 +86,9 @@ fn refreshed(mut state: State, settings: &Settings, clock: &Arc<dyn Clock>) -> S
     for event in [Event::Described(pass.host), Event::Sampled(pass.sample)] {
         state.apply(&Record { seq: state.seq.next(), at, event });
     }
-    state.missing = pass.missing.into_iter().map(|service| (service, at)).collect();
+    let missing = std::mem::take(&mut state.missing);
+    let since = |service: &str| missing.get(service).copied().unwrap_or(at);
+    state.missing = pass.missing.into_iter().map(|service| (service.clone(), since(&service))).collect();
     state.notes = pass.notes.into_iter().map(|note| (note.subject, note.text)).collect();
     state.run.is_on = false;
     state

@@ -1,9 +1,9 @@
 //! `systembot run`: the daemon, from its start to its end.
 
 use std::{
-    fs::DirBuilder,
+    fs::{self, DirBuilder},
     io::Write,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -20,10 +20,10 @@ use systembot_config::Settings;
 use systembot_model::{Address, Effect, Input};
 use systembot_storage::remote::Client;
 use tokio::{
-    runtime::{Builder, Handle},
-    signal::unix::{SignalKind, signal},
+    runtime::{Builder, Handle, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tracing::{error, info, warn};
 
@@ -80,17 +80,24 @@ pub fn run(run: Run) -> anyhow::Result<()> {
     logging::begin(run.settings.log_level);
     // A second call only says that one is installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    // Before the first record: from then on an end by a signal is one in good order.
+    let signals = runtime.block_on(async { Signals::catch() })?;
+    let ended = serve(&run, &runtime, signals);
+    // A name that is still being looked up would be waited for, and nobody wants the answer any more.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Everything between the start and the end.
+fn serve(run: &Run, runtime: &Runtime, signals: Signals) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&run.data_dir)
+    make_private(&run.data_dir)
         .with_context(|| format!("cannot make the data directory {}", run.data_dir.display()))?;
     let mut engine = open(&run.data_dir, &clock)?;
     // Not before: a start that is refused says why in one line.
-    introduce(&run);
+    introduce(run);
     let (inbox, ends) = Inbox::new();
-    let sampling = begin_sampling(&run, &clock, inbox.clone())?;
     let mut effects = engine.owed();
     let starting = Input::Starting {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -98,11 +105,11 @@ pub fn run(run: Run) -> anyhow::Result<()> {
         rules: Box::new(run.settings.rules()),
     };
     effects.extend(engine.step(&starting).context("cannot write the log")?);
+    let sampling = begin_sampling(run, &clock, inbox.clone())?;
     let socket_path = run.data_dir.join("control.sock");
     let socket = ControlSocket::listen(&socket_path, inbox.clone())
         .with_context(|| format!("cannot listen on {}", socket_path.display()))?;
 
-    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let ended = runtime.block_on(async {
         let (orders, driving) = begin_transport(&run.settings, &inbox, &clock)?;
         let mut hand_out = HandOut::new(&run.settings, orders.clone(), inbox.clone());
@@ -128,7 +135,7 @@ pub fn run(run: Run) -> anyhow::Result<()> {
             _ = &mut engine_end => { bail!("the engine died; the log is intact, start again") }
             _ = &mut running.sampling.ended => { bail!("the sampler died; the log is intact, start again") }
             () = transport_ended(&mut running.driving) => { bail!("the bridge's task died; the log is intact, start again") }
-            result = terminated() => { result?; running.end(&mut engine_end).await }
+            () = signals.terminated() => running.end(&mut engine_end).await
         }
     });
     drop(socket);
@@ -309,30 +316,62 @@ impl HandOut {
     }
 }
 
-/// Returns at the first signal that ends the daemon; the second one ends the process at once.
-async fn terminated() -> anyhow::Result<()> {
-    let mut signals = [
-        signal(SignalKind::terminate()).context("cannot catch SIGTERM")?,
-        signal(SignalKind::interrupt()).context("cannot catch SIGINT")?,
-        signal(SignalKind::hangup()).context("cannot catch SIGHUP")?,
-    ];
-    let [terminate, interrupt, hangup] = &mut signals;
-    tokio::select! {
-        // Cancel-safe: each recv only looks at a flag.
-        _ = terminate.recv() => info!("SIGTERM: ending"),
-        _ = interrupt.recv() => info!("SIGINT: ending"),
-        _ = hangup.recv() => info!("SIGHUP: ending"),
+/// Makes the data directory for its owner alone. One that was there is closed to others too, if nothing else is in it.
+fn make_private(dir: &Path) -> std::io::Result<()> {
+    const OURS: [&str; 4] = ["log", "checkpoint", "checkpoint.new", "control.sock"];
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let is_ours = |entry: std::io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| OURS.iter().any(|name| entry.file_name() == *name))
+    };
+    if fs::metadata(dir)?.permissions().mode() & 0o077 != 0 && fs::read_dir(dir)?.all(is_ours) {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     }
-    tokio::spawn(async move {
-        let [terminate, interrupt, _] = &mut signals;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        warn!("a second signal: leaving at once");
-        std::process::exit(1);
-    });
     Ok(())
+}
+
+/// Time within which signals are one and the same: `timeout` sends its own to the process and to its group.
+const ONE_SIGNAL: Duration = Duration::from_millis(500);
+
+/// The signals that end the daemon, caught from the moment this is made.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot catch SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot catch SIGINT")?,
+            hangup: signal(SignalKind::hangup()).context("cannot catch SIGHUP")?,
+        })
+    }
+
+    /// Returns at the first signal; a second one ends the process at once.
+    async fn terminated(mut self) {
+        tokio::select! {
+            // Cancel-safe: each recv only looks at a flag.
+            _ = self.terminate.recv() => info!("SIGTERM: ending"),
+            _ = self.interrupt.recv() => info!("SIGINT: ending"),
+            _ = self.hangup.recv() => info!("SIGHUP: ending"),
+        }
+        tokio::spawn(async move {
+            let since = Instant::now();
+            loop {
+                tokio::select! {
+                    // As above.
+                    _ = self.terminate.recv() => {}
+                    _ = self.interrupt.recv() => {}
+                }
+                if since.elapsed() >= ONE_SIGNAL {
+                    break;
+                }
+            }
+            warn!("a second signal: leaving at once");
+            std::process::exit(1);
+        });
+    }
 }
 
 /// Everything that runs, to be ended in order.

@@ -211,7 +211,8 @@ Examples:
     /// Explain an alert: what was measured, and what it was judged by
     #[command(after_help = "Example: systembot why 12\n\nExit code 1 means that no alert has this number.")]
     Why {
-        /// Its number, as at the end of its message
+        /// Its number, as at the end of its message: 12 or #12
+        #[arg(value_parser = alert_id)]
         id: u64,
     },
     /// Acknowledge an alert: no more repeats until it resolves
@@ -220,7 +221,8 @@ Examples:
   systembot ack 12
   systembot ack                        all that are open")]
     Ack {
-        /// Its number; what is open if left out
+        /// Its number, 12 or #12; what is open if left out
+        #[arg(value_parser = alert_id)]
         id: Option<u64>,
     },
     /// Record alerts of some series without telling them
@@ -367,6 +369,12 @@ Prints FILE:LINE: KEY: what is wrong, a line each. Exit code 1 means that there 
     },
 }
 
+/// An alert's number as people copy it from a message.
+fn alert_id(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix('#').unwrap_or(text);
+    digits.parse().map_err(|_| "is no number of an alert: give it as 12 or '#12'".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -450,5 +458,11 @@ mod tests {
             panic!("{cli:?}")
         };
         assert_eq!(history.agg, [Aggregate::Mean, Aggregate::Min, Aggregate::Max, Aggregate::Count]);
+    }
+
+    #[test]
+    fn the_number_of_an_alert_is_taken_as_its_message_has_it() {
+        assert_eq!((alert_id("12"), alert_id("#12")), (Ok(12), Ok(12)));
+        assert!(["", "#", "##1", "-1", "disk"].iter().all(|text| alert_id(text).is_err()));
     }
 }

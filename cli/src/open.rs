@@ -142,7 +142,11 @@ impl Source for Local<'_> {
         }
         let Some(opened) = &self.opened else { return Err(no_log(&self.setup.data_dir)) };
         let mut failed = None;
-        let answered = query::answer(&opened.log.reader(), &opened.state, request, &mut |answer| {
+        let answered = query::answer(&opened.log.reader(), &opened.state, request, &mut |mut answer| {
+            if let Row::Status(status) = &mut answer {
+                // Whoever holds the log knows that no daemon does, however the last one ended.
+                status.running = false;
+            }
             stop_at(row(answer), &mut failed)
         });
         failed.map_or(Ok(()), Err)?;

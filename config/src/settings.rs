@@ -165,6 +165,7 @@ impl Settings {
             minimum_length: self.trend.minimum_length,
             maximum_length: self.trend.maximum_length,
             ignore_mounts: self.ignore_mounts.clone(),
+            include_mounts: self.include_mounts.clone(),
             services: self.services.clone(),
             destinations: self.bridge.iter().map(|_| Address::bridge()).collect(),
             address_hourly: self.public_address.is_named,

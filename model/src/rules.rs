@@ -75,6 +75,8 @@ pub struct Rules {
     pub trend_series: Vec<Pattern>,
     /// Mounts that never alert, as prefixes of whole path components; `/` is only itself.
     pub ignore_mounts: Vec<String>,
+    /// Mounts that are read though they hold nothing on a device.
+    pub include_mounts: Vec<String>,
     /// Processes that should be running.
     pub services: Vec<Service>,
     /// Where messages go.
@@ -97,6 +99,7 @@ impl Default for Rules {
             maximum_length: 100,
             trend_series: vec![Pattern::new("load"), Pattern::new("temperature_celsius")],
             ignore_mounts: Vec::new(),
+            include_mounts: Vec::new(),
             services: Vec::new(),
             destinations: Vec::new(),
             address_hourly: false,

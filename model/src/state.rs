@@ -123,6 +123,8 @@ impl State {
                     config: config.clone(),
                 };
                 self.gap();
+                // A clock that is behind the last run's must not keep what was told then from being told again.
+                self.moments_told().for_each(|told| *told = at.min(*told));
                 let oldest = at.minus(limits::WINDOW_AGE);
                 self.windows.retain(|_, window| window.last().is_some_and(|(at, _)| at >= oldest));
             }
@@ -304,13 +306,18 @@ impl State {
 
     /// Moves what counts from an earlier moment with the clock, so that a step neither hastens nor delays it.
     fn shift(&mut self, by_ms: i64) {
+        for at in self.moments_told() {
+            *at = Timestamp::from_ms(at.as_ms().saturating_add(by_ms));
+        }
+    }
+
+    /// The moments from which on something is told, or asked, again after an interval.
+    fn moments_told(&mut self) -> impl Iterator<Item = &mut Timestamp> {
         let told = self.told.values_mut();
         let told = told.chain(self.alerts.values_mut().filter_map(|alert| alert.told_at.as_mut()));
         let fetched = self.public.known.iter_mut().map(|(_, at)| at);
         let asked = self.public.asked.iter_mut().map(|(at, _)| at);
-        for at in told.chain(fetched).chain(asked) {
-            *at = Timestamp::from_ms(at.as_ms().saturating_add(by_ms));
-        }
+        told.chain(fetched).chain(asked)
     }
 
     fn fired(&mut self, at: Timestamp, fired: &Fired) {

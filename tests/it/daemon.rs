@@ -78,6 +78,12 @@ impl Home {
         home
     }
 
+    /// The same for somebody who does not name the configuration.
+    pub(crate) fn without_config(mut self) -> Self {
+        self.config = None;
+        self
+    }
+
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.data_dir.clone()
     }

@@ -1,9 +1,14 @@
 //! The daemon's life: start, questions while it runs and after, end.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    time::Duration,
+};
 
 use rustix::process::Signal;
 use serde_json::Value;
+use systembot::clock::{Clock, SystemClock};
 
 use crate::daemon::{Home, until};
 
@@ -141,4 +146,82 @@ fn a_chat_over_a_pipe_answers_line_by_line() {
     let output = home.ask_with_input(&["chat"], "load\nUPTIME.\n\nnonsense\n");
     assert!(output.stdout.contains("Load: ") && output.stdout.contains("Up "), "{output:?}");
     assert!(output.stdout.contains("I did not understand \"nonsense\""), "{output:?}");
+}
+
+#[test]
+fn a_signal_right_after_the_start_ends_it_in_good_order_too() {
+    for _ in 0..8 {
+        let home = Home::on_defaults();
+        let daemon = home.spawn();
+        until("it to watch", || daemon.log().contains("watching"));
+        assert_eq!(daemon.stop(), Some(0));
+        assert_eq!(home.rows(&["events"]).last().unwrap()["kind"], "stopped");
+    }
+}
+
+#[test]
+fn two_signals_of_one_moment_are_one() {
+    let home = Home::with_toml("sample_interval = \"1s\"\n");
+    let mut daemon = home.start();
+    daemon.signal(Signal::INT);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait(), Some(0), "{}", daemon.log());
+    assert_eq!(home.rows(&["events"]).last().unwrap()["kind"], "stopped");
+}
+
+#[test]
+fn status_knows_whether_a_daemon_runs_however_the_last_one_ended() {
+    let home = Home::with_toml("sample_interval = \"1s\"\n");
+    let daemon = home.start();
+    assert!(home.ask(&["status"]).stdout.contains("up since"));
+    daemon.kill();
+    let status = home.ask(&["status"]).stdout;
+    assert!(status.contains("not running") && !status.contains("up since"), "{status}");
+}
+
+#[test]
+fn silent_connections_hold_nobody_up() {
+    let home = Home::with_toml("sample_interval = \"1s\"\n");
+    let _daemon = home.start();
+    let socket = home.data_dir().join("control.sock");
+    let _silent: Vec<UnixStream> = (0..8).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    let clock = SystemClock;
+    let began = clock.steady();
+    assert_eq!(home.ask(&["status"]).code, Some(0));
+    assert!(clock.steady().saturating_sub(began) < Duration::from_secs(5));
+}
+
+#[test]
+fn a_data_directory_that_was_open_to_others_is_closed_if_nothing_else_lies_in_it() {
+    let home = Home::on_defaults();
+    fs::create_dir(home.data_dir()).unwrap();
+    let mode = || fs::metadata(home.data_dir()).unwrap().permissions().mode() & 0o777;
+    let open = || fs::set_permissions(home.data_dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    open();
+    assert_eq!(home.start().stop(), Some(0));
+    assert_eq!(mode(), 0o700);
+    open();
+    fs::write(home.data_dir().join("notes"), "somebody's").unwrap();
+    assert_eq!(home.start().stop(), Some(0));
+    assert_eq!(mode(), 0o755, "it is not ours alone");
+}
+
+#[test]
+fn without_a_daemon_services_and_mounts_are_those_that_it_watched() {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let tmpfs = mounts.lines().find(|line| line.contains(" tmpfs ")).expect("a tmpfs, as every machine has");
+    let mount = tmpfs.split(' ').nth(1).unwrap();
+    let home = Home::with_toml(&format!(
+        "sample_interval = \"1s\"\n[include]\nmounts = [\"{mount}\"]\n\
+         [[service]]\nname = \"ghost\"\nmatch = \"no_such_process_anywhere\"\n",
+    ));
+    let daemon = home.start();
+    until("the missing service", || !home.rows(&["alerts"]).is_empty());
+    SystemClock.wait(Duration::from_millis(1100));
+    daemon.kill();
+    let home = home.without_config();
+    let services = home.ask(&["ask", "services"]).stdout;
+    assert!(services.contains("ghost: missing for") && !services.contains("for 0 s"), "{services}");
+    let disks = home.ask(&["ask", "disk"]).stdout;
+    assert!(disks.contains(&format!("{mount}: ")), "{disks}");
 }

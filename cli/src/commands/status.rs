@@ -143,7 +143,7 @@ fn since(status: &Status, view: &View<'_>) -> String {
             format!("systembot {version}, up since {time} ({span})")
         }
         (Some(at), false) => {
-            format!("systembot {version}, stopped; it was started {}", human::minute(at, view.zone()))
+            format!("systembot {version}, not running; it was started {}", human::minute(at, view.zone()))
         }
         (None, _) => "never started; `systembot run` does".to_owned(),
     }

@@ -53,6 +53,13 @@ pub(super) fn leaving(state: &State) -> Vec<Event> {
     events
 }
 
+/// What a stop records: a goodbye that nobody took in time is dropped.
+pub(super) fn stopping(state: &State) -> Vec<Event> {
+    let goodbyes = state.outbox.iter().filter(|(_, queued)| queued.message.kind == MessageKind::Goodbye);
+    let late = dropped(goodbyes.map(|(number, _)| *number).collect(), "not delivered in time");
+    late.into_iter().chain([Event::Stopped]).collect()
+}
+
 fn open_alerts(state: &State) -> String {
     let open = u64::try_from(state.alerts.len()).unwrap_or(u64::MAX);
     if open == 0 { String::new() } else { format!("; {} open", counted(open, "alert")) }
@@ -71,9 +78,6 @@ fn stale_messages(state: &State, rules: &Rules) -> Vec<Event> {
             MessageKind::Alert | MessageKind::Reply | MessageKind::Notice => {}
         }
     }
-    let dropped = |messages: Vec<Seq>, reason: &str| {
-        (!messages.is_empty()).then(|| Event::MessageDropped { messages, reason: reason.to_owned() })
-    };
     [
         dropped(overtaken, "overtaken by a new start"),
         dropped(orphaned, "its destination is no longer configured"),
@@ -81,4 +85,8 @@ fn stale_messages(state: &State, rules: &Rules) -> Vec<Event> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+fn dropped(messages: Vec<Seq>, reason: &str) -> Option<Event> {
+    (!messages.is_empty()).then(|| Event::MessageDropped { messages, reason: reason.to_owned() })
 }

@@ -76,7 +76,7 @@ pub fn decide(state: &State, now: &LocalTime, input: Input) -> Vec<Event> {
         Input::ProcessesRead(processes) => heard::processes_read(state, now, &processes),
         Input::Woken => told::woken(state, now.at),
         Input::Leaving => lifecycle::leaving(state),
-        Input::Stopping => vec![Event::Stopped],
+        Input::Stopping => lifecycle::stopping(state),
     }
 }
 

@@ -412,6 +412,26 @@ fn a_clock_that_is_set_neither_hastens_nor_delays_a_repeat() {
 }
 
 #[test]
+fn a_boot_with_the_clock_far_behind_does_not_silence_what_goes_on() {
+    let mut sim = Sim::started(Rules::default());
+    sim.tick(FULL);
+    sim.step(Input::Stopping);
+    let behind = 365 * 86_400;
+    sim.now = systembot_model::Timestamp::from_ms(sim.now.as_ms() - behind * 1000);
+    sim.start();
+    sim.tick(FULL);
+    // The clock is set right.
+    sim.now = systembot_model::Timestamp::from_ms(sim.now.as_ms() + (behind + 15) * 1000);
+    let mut pass = sim.pass(FULL);
+    pass.elapsed = Some(std::time::Duration::from_secs(15));
+    sim.step(Input::Sampled(Box::new(pass)));
+    assert_eq!(told(&sim.pass_time(3600)).len(), 1, "the repeat");
+    sim.tick(ROOM);
+    sim.wait(7200);
+    assert_eq!(told(&sim.tick(FULL)).len(), 1, "and what fires anew");
+}
+
+#[test]
 fn a_mute_that_ended_while_the_bot_was_off_tells_nothing_stale() {
     let mut sim = Sim::started(Rules::default());
     sim.ask("mute disk for 1h");

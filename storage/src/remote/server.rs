@@ -7,6 +7,7 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::Path,
+    time::Duration,
 };
 
 use super::{
@@ -17,6 +18,9 @@ use crate::{
     codec,
     query::{Request, Row, Stop},
 };
+
+/// Longest wait for a client's hello, which it sends at once: one that says nothing must not hold a thread.
+const HELLO_WAIT: Duration = Duration::from_secs(1);
 
 /// Listens at a path, with mode 0600. Whoever calls this holds the log, so a socket that lies there is a dead one.
 ///
@@ -51,10 +55,11 @@ pub fn check_peer(stream: &UnixStream) -> Result<(), RemoteError> {
 /// [`RemoteError::Version`] where the client is of another version, which it was told then.
 pub fn accept(stream: &mut UnixStream) -> Result<Connection<'_>, RemoteError> {
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(WAIT))?;
+    stream.set_read_timeout(Some(HELLO_WAIT))?;
     stream.set_write_timeout(Some(WAIT))?;
     greet(stream)?;
     greeted(stream)?;
+    stream.set_read_timeout(Some(WAIT))?;
     Ok(Connection { stream })
 }
 
