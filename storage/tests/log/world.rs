@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use systembot_model::{Event, Pattern, Reading, Record, Sample, Seq, Series, Timestamp};
-use systembot_storage::{Choice, Log, Query, Reader, query::Row, query::Stop};
+use systembot_model::{Event, Pattern, Reading, Record, Sample, Seq, Series, State, Timestamp};
+use systembot_storage::{
+    Choice, Log, Query, Reader,
+    query::{Request, Row, answer},
+};
 
 pub(crate) struct World {
     dir: tempfile::TempDir,
@@ -96,9 +99,12 @@ pub(crate) fn of(pattern: &str) -> Query {
 }
 
 /// The rows of an answer.
-pub(crate) fn collect(rows: &mut Vec<Row>) -> impl FnMut(Row) -> Result<(), Stop> {
-    |row| {
+pub(crate) fn asked(reader: &Reader, state: &State, request: &Request) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut sink = |row| {
         rows.push(row);
         Ok(())
-    }
+    };
+    answer(reader, state, request, &mut sink).unwrap();
+    rows
 }
