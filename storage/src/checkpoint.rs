@@ -17,7 +17,7 @@ use systembot_model::{Seq, State, limits};
 use crate::{codec, error::Error, fold::cuts, log::Log, scan::Records};
 
 /// Raised when the meaning of the state changes, but not its layout.
-const MEANING: u16 = 1;
+const MEANING: u16 = 2;
 
 /// Samples of each series that a fold from the beginning takes: a window, and the ticks since a gap, which the
 /// state counts to 1,000.
@@ -27,6 +27,8 @@ const FOLD_SAMPLES: usize = if limits::WINDOW_SAMPLES > 1_000 { limits::WINDOW_S
 struct Label {
     log: u64,
     layout: u32,
+    /// Number of the newest record that is folded in.
+    seq: Seq,
 }
 
 impl Log {
@@ -36,7 +38,7 @@ impl Log {
     /// [`Error::Io`]; the checkpoint before stays then.
     pub fn checkpoint(&self, state: &State) -> Result<(), Error> {
         let path = self.checkpoint_path();
-        let label = Label { log: self.id(), layout: layout() };
+        let label = Label { log: self.id(), layout: layout(), seq: state.seq };
         let bytes = codec::encode(&(label, state)).map_err(Error::writing("the checkpoint"))?;
         let temporary = path.with_extension("new");
         write(&temporary, &bytes)
@@ -71,17 +73,30 @@ impl Log {
 
     fn read_checkpoint(&self) -> Option<State> {
         let bytes = std::fs::read(self.checkpoint_path()).ok()?;
-        let payload = codec::payload(&bytes).ok()?;
-        let (label, rest) = codec::prefix::<Label>(payload).ok()?;
-        if label.log != self.id() || label.layout != layout() {
+        let (label, rest) = labelled(&bytes)?;
+        if label.log != self.id() {
             return None;
         }
         codec::from_bytes::<State>(rest).ok().filter(|state| state.seq <= self.seq())
     }
 
+    /// Number of the newest record that this log had when its checkpoint was written, as far as that can be told.
+    /// A log that has just been made is in the place of whatever the checkpoint is of.
+    pub(crate) fn checkpointed(&self, is_new: bool) -> Option<Seq> {
+        let bytes = std::fs::read(self.checkpoint_path()).ok()?;
+        let (label, _) = labelled(&bytes)?;
+        (is_new || label.log == self.id()).then_some(label.seq)
+    }
+
     fn checkpoint_path(&self) -> PathBuf {
         self.dir().with_file_name("checkpoint")
     }
+}
+
+/// The label of a checkpoint of this layout, and the bytes of its state.
+fn labelled(bytes: &[u8]) -> Option<(Label, &[u8])> {
+    let (label, state) = codec::prefix::<Label>(codec::payload(bytes).ok()?).ok()?;
+    (label.layout == layout()).then_some((label, state))
 }
 
 /// A number that is another one when the state's layout is: of the program's version, and the bytes of an empty state.

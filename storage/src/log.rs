@@ -97,7 +97,7 @@ impl Log {
                 store.write(left)?;
             }
         }
-        let id = identify(&store)?;
+        let (id, is_new) = identify(&store)?;
         let mut catalogue = Catalogue::default();
         for item in store.trees().meta.scan_prefix(Catalogue::PREFIX) {
             let (_, value) = item.map_err(|error| store::failure(dir, error))?;
@@ -131,6 +131,9 @@ impl Log {
             is_failed: false,
         };
         log.publish();
+        if let Some(known) = log.checkpointed(is_new).filter(|known| *known > seq) {
+            log.shared.lose(seq.next(), known);
+        }
         while log.is_seal_due() {
             log.seal()?;
         }
@@ -166,6 +169,16 @@ impl Log {
     #[must_use]
     pub const fn seq(&self) -> Seq {
         self.seq
+    }
+
+    /// First and last number of records that the log had when its last checkpoint was written and that were not
+    /// there when it was opened.
+    ///
+    /// sled cuts off silently what follows a damaged place among its newest writes, so the checkpoint is the one
+    /// witness; what was recorded after it may be lost besides. The numbers are given again.
+    #[must_use]
+    pub fn lost(&self) -> Option<(Seq, Seq)> {
+        self.shared.lost()
     }
 
     /// The log's directory.
@@ -367,10 +380,13 @@ fn cells(
     Ok(cells)
 }
 
-/// Checks the format of the database, or gives a new one its format and id.
-fn identify(store: &Store) -> Result<u64, Error> {
+/// Checks the format of the database, or gives a new one its format and id; gives the id, and whether it is new.
+fn identify(store: &Store) -> Result<(u64, bool), Error> {
     match meta::<u16>(store, FORMAT_KEY)? {
-        Some(FORMAT) => meta(store, ID_KEY)?.ok_or_else(|| Error::damaged("the log has no id")),
+        Some(FORMAT) => {
+            let id = meta(store, ID_KEY)?.ok_or_else(|| Error::damaged("the log has no id"))?;
+            Ok((id, false))
+        }
         Some(format) => Err(Error::Newer { what: format!("the log (format {format})") }),
         None => {
             // The one source of randomness in std; nothing secret hangs on it.
@@ -380,7 +396,7 @@ fn identify(store: &Store) -> Result<u64, Error> {
             };
             let format = put(FORMAT_KEY, codec::encode(&FORMAT))?;
             store.write(vec![format, put(ID_KEY, codec::encode(&id))?])?;
-            Ok(id)
+            Ok((id, true))
         }
     }
 }

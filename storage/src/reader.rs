@@ -164,6 +164,11 @@ impl Reader {
         Ok(Tail { since: until.max(query.since), rows: found })
     }
 
+    /// Records that were there once, see [`crate::Log::lost`].
+    pub(crate) fn lost(&self) -> Option<(Seq, Seq)> {
+        self.shared.lost()
+    }
+
     /// A cut through the log as it is now.
     pub(crate) fn view(&self) -> Result<View, Error> {
         View::take(self.trees()?, &self.shared)

@@ -14,6 +14,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::Once,
+    time::Duration,
 };
 
 use sled::{
@@ -29,6 +30,11 @@ pub(crate) const VALUE_BYTES: usize = 7_000;
 const CACHE_BYTES: u64 = 2 << 20;
 /// sled reclaims space only in its flusher thread, so there must be one.
 const FLUSH_EVERY_MS: u64 = 1_000;
+/// Attempts to get the lock. A database that was just dropped in this process is held for moments still, by a
+/// thread of sled that has written its last bytes and not yet ended.
+const LOCK_ATTEMPTS: u32 = 50;
+/// Pause between two of them.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The trees of a log, cheap to clone.
 #[derive(Clone)]
@@ -119,7 +125,7 @@ impl Store {
         if owner != rustix::process::geteuid().as_raw() {
             return Err(Error::NotOwner { dir: dir.to_owned(), owner });
         }
-        let db = open_quietly(dir)?;
+        let db = open_patiently(dir)?;
         let tree = |name: &str| db.open_tree(name).map_err(|error| failure(dir, error));
         let trees = Trees {
             meta: tree("meta")?,
@@ -234,7 +240,10 @@ pub(crate) fn failure(dir: &Path, error: sled::Error) -> Error {
             broken(&dir, &error)
         }
         sled::Error::Io(source) => Error::Io { path: dir, source },
-        sled::Error::Corruption { .. } => broken(&dir, &"a page does not read back as it was written"),
+        sled::Error::Corruption { at: Some(at), .. } => {
+            broken(&dir, &format_args!("what lies at byte {} does not read back", at.lid()))
+        }
+        sled::Error::Corruption { at: None, .. } => broken(&dir, &"a page or a snapshot does not read back"),
         error @ (sled::Error::CollectionNotFound(_)
         | sled::Error::Unsupported(_)
         | sled::Error::ReportableBug(_)) => broken(&dir, &error),
@@ -255,6 +264,17 @@ fn is_full(error: &io::Error) -> bool {
         || ["StorageFull", "No space left", "QuotaExceeded"]
             .iter()
             .any(|word| error.to_string().contains(word))
+}
+
+/// Opens the database, or gives up when it is locked for longer than its last user needs to go.
+fn open_patiently(dir: &Path) -> Result<Db, Error> {
+    for _ in 1..LOCK_ATTEMPTS {
+        match open_quietly(dir) {
+            Err(Error::Locked { .. }) => std::thread::park_timeout(LOCK_PAUSE),
+            done => return done,
+        }
+    }
+    open_quietly(dir)
 }
 
 /// Opens the database; a panic inside, as on a truncated file, becomes an error without a backtrace on stderr.

@@ -6,7 +6,7 @@
 //! ring gave. Ring ticks up to the watermark and chunks beyond it are left out, and so every tick comes once.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, RwLock,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     catalogue: RwLock<Arc<Catalogue>>,
     /// Sums over the chunks, once somebody has asked for them.
     totals: Mutex<Option<Totals>>,
+    /// First and last number of records that were there once, see [`crate::Log::lost`].
+    lost: OnceLock<(Seq, Seq)>,
 }
 
 impl Shared {
@@ -63,6 +65,16 @@ impl Shared {
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(catalogue);
         self.imported.store(imported, Ordering::Release);
         self.durable.store(durable.get(), Ordering::Release);
+    }
+
+    /// Keeps what was found missing when the log was opened.
+    pub(crate) fn lose(&self, first: Seq, last: Seq) {
+        self.lost.get_or_init(|| (first, last));
+    }
+
+    /// What was found missing when the log was opened.
+    pub(crate) fn lost(&self) -> Option<(Seq, Seq)> {
+        self.lost.get().copied()
     }
 
     /// Number of the newest record that may be shown.

@@ -24,6 +24,10 @@ pub(crate) struct Rows {
     series: Vec<Values>,
 }
 
+/// Ticks as rows: moment, number, and the bits of each series' value.
+#[cfg(test)]
+pub(crate) type Listed = Vec<(i64, u64, Vec<(u32, u64)>)>;
+
 #[derive(Debug)]
 struct Values {
     id: u32,
@@ -58,7 +62,7 @@ impl Rows {
 
     /// The ticks again, as rows.
     #[cfg(test)]
-    pub(crate) fn listed(&self) -> Vec<super::tests::Listed> {
+    pub(crate) fn listed(&self) -> Listed {
         (0..self.times.len())
             .map(|i| {
                 let cells = self.series.iter().filter_map(|s| {

@@ -167,9 +167,6 @@ mod tests {
 
     use super::*;
 
-    /// A tick: its moment, its number, and its values' bits by series.
-    pub(crate) type Listed = (i64, u64, Vec<(u32, u64)>);
-
     #[test]
     fn keys_order_as_group_time_and_number_do() {
         let at = Timestamp::from_ms;
@@ -221,7 +218,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn what_goes_in_comes_out_bit_for_bit(rows in rows()) {
-            let mut seen: Vec<Listed> = Vec::new();
+            let mut seen = encode::Listed::new();
             let mut decoder = Decoder::default();
             let wanted: Vec<Wanted> = [4, 5, 8, 9].into_iter().map(|id| Wanted::new(id, id)).collect();
             for (header, chunk) in chunks(&rows).unwrap() {

@@ -31,6 +31,13 @@ pub(super) fn verify(reader: &Reader) -> Result<Verified, Error> {
     check.order();
     check.events(reader.events(EventFilter::default())?);
     check.records(reader.records(Seq::ZERO), view.durable);
+    if let Some((first, last)) = reader.lost() {
+        check.fault(format!(
+            "{}: the records to {} are lost, a checkpoint knows them",
+            first.get(),
+            last.get()
+        ));
+    }
     let mut found = check.found;
     found.samples += view.hot.iter().map(|tick| u64::try_from(tick.cells.len()).unwrap_or(0)).sum::<u64>();
     if found.faults.len() > FAULTS {
@@ -154,6 +161,10 @@ impl Check<'_> {
             let record = match read {
                 Ok(Some(record)) => record,
                 Ok(None) => continue,
+                Err(error) if seq.is_none() => {
+                    self.fault(error);
+                    continue;
+                }
                 Err(error) => {
                     self.fault(format!("{number}: {error}"));
                     continue;

@@ -1,196 +1,358 @@
-//! Bytes that change on disk: an error or what is left, never a hang, a crash, or an answer made up.
+//! Bytes that change on disk.
+//!
+//! Whatever happens to the files of a log, reading it ends: with an error of one line, or with records that are as
+//! they were written. A process of its own reads, so that a hang or an abort inside the database is seen too.
 
 use std::{
-    fs,
+    env, fs,
+    io::Read,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
 };
 
-use systembot_model::{Event, Seq, Timestamp};
+use systembot_model::{Event, Record, Seq, State};
 use systembot_storage::{
-    Error,
+    Error, EventFilter, Log,
     query::{Request, Row, answer},
 };
 
-use crate::world::{World, at, open, sampled};
+use crate::world::{World, all, at, sampled, sorted};
 
-/// Far longer than reading such a log takes.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Longest that a process may take over a damaged log, far above what a whole one takes.
+const LIMIT: Duration = Duration::from_secs(20);
+/// Where the reading process finds its log.
+const DIR: &str = "SYSTEMBOT_DAMAGED_DIR";
+/// Steps of the whole log: two seals, and a part of the ring.
+const STEPS: i64 = 600;
+/// The newest record of the last checkpoint.
+const CHECKPOINTED: u64 = 640;
+/// Bytes of a page of most disks and file systems.
+const PAGE: usize = 4_096;
 
-/// A log with chunks, ring and events, closed.
-fn sound() -> World {
-    let mut world = World::new();
-    for i in 0..700_i64 {
-        let value = f64::from(i32::try_from(i * 7_919 % 1_000).unwrap());
-        let mut events = vec![sampled(&[("load1", value), ("load5", value / 8.0)])];
-        if i % 10 == 0 {
-            events.push(Event::Noted { subject: format!("n{i}"), text: "x".repeat(100) });
+/// What happens to a log's directory.
+type Damage<'a> = &'a dyn Fn(&Path);
+
+/// What a process found in a damaged log.
+#[derive(Debug)]
+struct Found {
+    /// Why it does not open, if so.
+    refused: Option<String>,
+    /// Numbers of the records it gave.
+    records: Vec<u64>,
+    /// What went wrong while reading.
+    errors: Vec<String>,
+    /// What a check of the whole log says.
+    faults: Vec<String>,
+}
+
+impl Found {
+    fn of(output: &str) -> Self {
+        let told = |word: &str| -> Vec<String> {
+            output.lines().filter_map(|line| line.strip_prefix(word)).map(str::to_owned).collect()
+        };
+        Self {
+            refused: told("refused: ").pop(),
+            records: told("record: ").iter().map(|number| number.parse().unwrap()).collect(),
+            errors: told("error: "),
+            faults: told("fault: "),
         }
-        world.log().append(at(i * 1_000), events).unwrap();
+    }
+
+    /// Nothing may be missing without a word, but what was recorded after the last checkpoint.
+    fn assert_honest(&self, name: &str) {
+        let is_clear = |text: &String| !text.contains("backtrace") && !text.contains("Some(");
+        assert!(
+            self.errors.iter().chain(&self.faults).chain(&self.refused).all(is_clear),
+            "{name}: {self:?}"
+        );
+        if self.refused.is_some() {
+            return;
+        }
+        let is_in_order = self.records.is_sorted_by(|a, b| a < b);
+        let is_complete = (1..=CHECKPOINTED).all(|number| self.records.binary_search(&number).is_ok())
+            && self.records.last().copied() == u64::try_from(self.records.len()).ok();
+        assert!(is_in_order, "{name}: out of order");
+        assert!(is_complete && self.errors.is_empty() || !self.faults.is_empty(), "{name}: {self:?}");
+    }
+}
+
+/// Does something to a copy of the log and reads it.
+fn found(world: &World, damage: Damage<'_>) -> Found {
+    let dir = tempfile::tempdir().unwrap();
+    copy_dir(&world.data(), dir.path());
+    let copy = dir.path().join("log");
+    damage(&copy);
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "damage::reader_child", "--nocapture"]).env(DIR, &copy);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (sender, done) = mpsc::channel();
+    thread::spawn(move || {
+        let (mut output, mut errors) = (String::new(), String::new());
+        out.read_to_string(&mut output).unwrap();
+        err.read_to_string(&mut errors).unwrap();
+        // Nobody waits for it any more after the limit.
+        let _ = sender.send((output, errors));
+    });
+    let done = done.recv_timeout(LIMIT);
+    if done.is_err() {
+        child.kill().unwrap();
+    }
+    let status = child.wait().unwrap();
+    let (output, errors) = done.expect("reading hangs");
+    assert!(status.success() && output.contains("\nend\n"), "{status}: {output}\n{errors}");
+    Found::of(&output)
+}
+
+/// The reading process; without a directory it does nothing.
+#[test]
+fn reader_child() {
+    let Some(dir) = env::var_os(DIR).map(PathBuf::from) else { return };
+    match Log::open(&dir) {
+        Ok(log) => read(log),
+        Err(error) => say("refused", &error),
+    }
+    println!("\nend");
+}
+
+/// Reads a log in every way, and writes to it.
+fn read(mut log: Log) {
+    let (reader, truth) = (log.reader(), truth());
+    let records = || -> Result<(), Error> {
+        for record in reader.records(Seq::ZERO)? {
+            let record = sorted(record?);
+            let number = record.seq.get();
+            let written = usize::try_from(number - 1).ok().and_then(|i| truth.get(i));
+            assert_eq!(Some(&record), written, "it is not as it was written");
+            println!("\nrecord: {number}");
+        }
+        Ok(())
+    };
+    let events = || -> Result<(), Error> {
+        let mut events = reader.events(EventFilter::default())?;
+        events.by_ref().filter_map(Result::err).for_each(|error| say("error", &error));
+        reader.events(EventFilter::default())?.rev().find_map(Result::err).map_or(Ok(()), Err)
+    };
+    let scan = || -> Result<(), Error> {
+        let mut scan = reader.scan(&all())?;
+        while scan.next_tick()?.is_some() {}
+        Ok(())
+    };
+    let ask = |request: Request| {
+        answer(&reader, &State::default(), &request, &mut |row| {
+            if let Row::Verified(verified) = row {
+                verified.faults.iter().for_each(|fault| say("fault", fault));
+            }
+            Ok(())
+        })
+    };
+    let results = [
+        records(),
+        events(),
+        scan(),
+        ask(Request::Verify),
+        ask(Request::Series),
+        ask(Request::Status),
+        ask(Request::Alerts { since: at(0), open: false }),
+        log.load_state().map(drop),
+        log.append(at(0), vec![sampled(&[("new", 1.0)]), Event::Stopped]).map(drop),
+    ];
+    results.into_iter().filter_map(Result::err).for_each(|error| say("error", &error));
+}
+
+/// Tells the parent one line, which is all that an error may have.
+fn say(word: &str, what: &impl ToString) {
+    let text = what.to_string();
+    assert!(!text.is_empty() && !text.contains('\n'), "{text:?} is no line");
+    println!("\n{word}: {text}");
+}
+
+/// When the log was closed and opened again before its files change. It then has a snapshot, and what that covers
+/// is read when it is needed; what came later is read when the log is opened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Reopened {
+    Never,
+    Halfway,
+    AtTheEnd,
+}
+
+/// A log with ticks in ring and chunks, events between them, and a checkpoint as of the last seal.
+fn whole(reopened: Reopened) -> World {
+    let mut world = World::new();
+    let mut state = State::default();
+    for i in 0..STEPS {
+        if reopened == Reopened::Halfway && i == STEPS / 2 {
+            world.reopen();
+        }
+        let done = world.log().append(at(i * 15_000), step(i)).unwrap();
+        done.records.iter().for_each(|record| state.apply(record));
+        if done.sealed {
+            world.log().checkpoint(&state).unwrap();
+        }
+        assert!(!done.sealed || i < 300 || state.seq == Seq::new(CHECKPOINTED), "{:?}", state.seq);
+    }
+    if reopened == Reopened::AtTheEnd {
+        world.reopen();
     }
     world.close();
     world
 }
 
-/// What came of reading everything.
-#[derive(Debug)]
-enum Read {
-    Refused(Error),
-    Failed,
-    Faulty(u64),
-    Sound(u64),
+fn step(i: i64) -> Vec<Event> {
+    let names: Vec<String> = (0..40).map(|name| format!("metric_{name}")).collect();
+    let value = f64::from(i32::try_from(i * 7_919 % 10_007).unwrap()) / 7.0;
+    let readings: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), value)).collect();
+    let note = Event::Noted { subject: format!("s{i}"), text: "n".repeat(1_000) };
+    if i % 3 == 0 { vec![note, sampled(&readings)] } else { vec![sampled(&readings)] }
 }
 
-/// Opens a log and reads all of it, on a thread that is given up after [`LIMIT`].
-fn read(data: &Path) -> Read {
-    let (sender, receiver) = mpsc::channel();
-    let data = data.to_owned();
-    thread::spawn(move || sender.send(read_all(&data)));
-    receiver.recv_timeout(LIMIT).expect("reading a damaged log hung or panicked")
+/// All records of the whole log.
+fn truth() -> Vec<Record> {
+    let events = (0..STEPS).flat_map(|i| step(i).into_iter().map(move |event| (i, event)));
+    let record = |(seq, (i, event))| sorted(Record { seq: Seq::new(seq), at: at(i * 15_000), event });
+    (1..).zip(events).map(record).collect()
 }
 
-fn read_all(data: &Path) -> Read {
-    let log = match open(data) {
-        Ok(log) => log,
-        Err(error) => return Read::Refused(error),
-    };
-    let reader = log.reader();
-    let Ok(state) = log.load_state() else { return Read::Failed };
-    let mut verified = None;
-    let answered = answer(&reader, &state, &Request::Verify, &mut |row| {
-        verified = Some(row);
-        Ok(())
-    });
-    let (Ok(()), Some(Row::Verified(verified))) = (answered, verified) else { return Read::Failed };
-    if verified.faults.is_empty() { Read::Sound(verified.records) } else { Read::Faulty(verified.records) }
-}
-
-fn check_line(error: &Error) {
-    let text = error.to_string();
-    assert!(!text.is_empty() && !text.contains('\n') && text.len() < 400, "{text}");
-}
-
-fn copy(from: &Path, to: &Path) {
+fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
+            copy_dir(&entry.path(), &target);
         } else {
-            fs::copy(entry.path(), &target).unwrap();
+            fs::copy(entry.path(), target).unwrap();
         }
     }
 }
 
-/// Damages a copy of the sound log and reads it; it may tell less, but never more or anything else.
-fn damaged(world: &World, damage: impl Fn(&Path)) -> Read {
-    let dir = tempfile::tempdir().unwrap();
-    copy(&world.data(), dir.path());
-    damage(&dir.path().join("log"));
-    let read = read(dir.path());
-    match &read {
-        Read::Refused(error) => check_line(error),
-        Read::Sound(records) | Read::Faulty(records) => assert!(*records <= 770, "{read:?}"),
-        Read::Failed => {}
-    }
-    read
-}
-
+/// sled's snapshots: where it begins to read.
 fn snapshots(log: &Path) -> Vec<PathBuf> {
-    let names = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
-    names.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("snap.")).collect()
+    let paths = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("snap")).collect()
+}
+
+fn overwrite(path: &Path, offset: usize, bytes: &[u8]) {
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(bytes, u64::try_from(offset).unwrap()).unwrap();
+}
+
+fn flip(path: &Path, offset: usize) {
+    let byte = fs::read(path).unwrap()[offset];
+    overwrite(path, offset, &[byte ^ 0x20]);
+}
+
+fn truncate(path: &Path, length: usize) {
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(u64::try_from(length).unwrap()).unwrap();
+}
+
+fn replace_by_directory(path: &Path) {
+    fs::remove_file(path).unwrap();
+    fs::create_dir(path).unwrap();
 }
 
 #[test]
-fn flipped_bytes_are_found_or_do_no_harm() {
-    let world = sound();
-    assert!(matches!(read(&world.data()), Read::Sound(770)));
-    let bytes = fs::metadata(world.data().join("log/db")).unwrap().len();
-    let mut found = 0;
-    for i in 0..24_u64 {
-        let place = usize::try_from(bytes * i / 24 + i * 31 % 97).unwrap();
-        let read = damaged(&world, |log| {
-            let mut db = fs::read(log.join("db")).unwrap();
-            for byte in db.iter_mut().skip(place).take(64) {
-                *byte ^= 0x55;
-            }
-            fs::write(log.join("db"), db).unwrap();
-        });
-        found += u32::from(!matches!(read, Read::Sound(770)));
+fn files_that_are_missing_empty_or_of_another_sort_are_told() {
+    let world = whole(Reopened::Halfway);
+    let check = |name: &str, expected: &str, damage: Damage<'_>| {
+        let found = found(&world, damage);
+        found.assert_honest(name);
+        let refused = found.refused.as_deref().unwrap_or("fine");
+        assert!(refused.contains(expected), "{name}: {refused}");
+        if expected == "fine" {
+            assert_eq!((found.records.len(), found.faults.len()), (truth().len(), 0), "{name}");
+        }
+    };
+    let each = |log: &Path, work: &dyn Fn(&Path)| {
+        let found = snapshots(log);
+        assert!(!found.is_empty(), "there is no snapshot");
+        found.iter().for_each(|path| work(path));
+    };
+    check("nothing", "fine", &|_| {});
+    check("no snapshot", "fine", &|log| each(log, &|path| fs::remove_file(path).unwrap()));
+    check("empty snapshot", "the log is damaged", &|log| each(log, &|path| truncate(path, 0)));
+    check("short snapshot", "the log is damaged", &|log| each(log, &|path| truncate(path, 30)));
+    for offset in [0, 5, 9, 20, 60] {
+        check("changed snapshot", "the log is damaged", &|log| each(log, &|path| flip(path, offset)));
     }
-    assert!(found > 0, "no damage was found at all");
-}
-
-#[test]
-fn a_file_cut_short_anywhere_is_one_clear_error_or_a_shorter_log() {
-    let world = sound();
-    let bytes = fs::metadata(world.data().join("log/db")).unwrap().len();
-    for share in [0, 1, 13, 40, 77, 99] {
-        damaged(&world, |log| {
-            fs::File::options()
-                .write(true)
-                .open(log.join("db"))
-                .unwrap()
-                .set_len(bytes * share / 100)
-                .unwrap();
-        });
-    }
-}
-
-#[test]
-fn missing_and_misplaced_files_are_no_crash() {
-    let world = sound();
-    damaged(&world, |log| snapshots(log).iter().for_each(|path| fs::remove_file(path).unwrap()));
-    damaged(&world, |log| snapshots(log).iter().for_each(|path| fs::write(path, b"nonsense").unwrap()));
-    damaged(&world, |log| fs::write(log.join("conf"), b"").unwrap());
-    damaged(&world, |log| fs::remove_file(log.join("conf")).unwrap());
-    let read = damaged(&world, |log| {
-        fs::remove_file(log.join("db")).unwrap();
-        fs::create_dir(log.join("db")).unwrap();
+    check("directory as snapshot", "Is a directory", &|log| each(log, &replace_by_directory));
+    check("empty database", "the log is damaged", &|log| truncate(&log.join("db"), 0));
+    check("no database", "the log is damaged", &|log| fs::remove_file(log.join("db")).unwrap());
+    check("directory as database", "Is a directory", &|log| replace_by_directory(&log.join("db")));
+    check("no settings", "fine", &|log| fs::remove_file(log.join("conf")).unwrap());
+    check("empty settings", "fine", &|log| truncate(&log.join("conf"), 0));
+    check("changed settings", "the log is damaged", &|log| flip(&log.join("conf"), 3));
+    check("directory as settings", "Is a directory", &|log| replace_by_directory(&log.join("conf")));
+    check("no blobs", "fine", &|log| fs::remove_dir(log.join("blobs")).unwrap());
+    check("file as blobs", "Not a directory", &|log| {
+        fs::remove_dir(log.join("blobs")).unwrap();
+        fs::write(log.join("blobs"), "").unwrap();
     });
-    assert!(matches!(read, Read::Refused(_)), "{read:?}");
-    let read = damaged(&world, |log| {
+    check("file as log", "File exists", &|log| {
         fs::remove_dir_all(log).unwrap();
-        fs::write(log, b"a file").unwrap();
+        fs::write(log, "").unwrap();
     });
-    assert!(matches!(read, Read::Refused(_)), "{read:?}");
+}
+
+/// Damages the database file in many places and checks each; gives what was found.
+fn everywhere(reopened: Reopened) -> Vec<Found> {
+    let world = whole(reopened);
+    let db = fs::read(world.data().join("log/db")).unwrap();
+    let used: Vec<usize> = (0..db.len()).filter(|i| db[*i] != 0).collect();
+    let spread = |count: usize| (0..count).map(move |i| i * 2 + 1).map(move |i| (i, 2 * count));
+    let place = |(part, parts): (usize, usize)| used[used.len() * part / parts];
+    let mut all = Vec::new();
+    let mut check = |what: &str, offset: usize, damage: &dyn Fn(&Path, usize)| {
+        let found = found(&world, &|log| damage(&log.join("db"), offset));
+        found.assert_honest(&format!("{reopened:?}, {what} at {offset}"));
+        all.push(found);
+    };
+    spread(16).map(place).for_each(|offset| check("changed", offset, &flip));
+    spread(5).map(place).for_each(|offset| check("cut off", offset, &truncate));
+    for offset in spread(8).map(place) {
+        check("a page of zeros", offset / PAGE * PAGE, &|path, offset| overwrite(path, offset, &[0; PAGE]));
+    }
+    // Heads of segments: their checksum, their number, their place in the order.
+    for offset in (0..db.len()).step_by(512 << 10).flat_map(|segment| [segment, segment + 7, segment + 15]) {
+        check("changed head", offset, &flip);
+    }
+    all
 }
 
 #[test]
-fn a_log_of_a_later_format_is_named_as_such() {
-    let world = sound();
-    let dir = tempfile::tempdir().unwrap();
-    copy(&world.data(), dir.path());
-    {
-        let db = sled::open(dir.path().join("log")).unwrap();
-        let meta = db.open_tree("meta").unwrap();
-        let (key, value) = meta
-            .iter()
-            .map(Result::unwrap)
-            .find(|(key, _)| key.as_ref() == b"format")
-            .expect("the log has a format");
-        let later = systembot_storage::codec::encode(&9_999_u16).unwrap();
-        assert_ne!(later, value.to_vec());
-        meta.insert(key, later).unwrap();
-        db.flush().unwrap();
-    }
-    let Read::Refused(error) = read(dir.path()) else { panic!() };
-    assert!(matches!(error, Error::Newer { .. }), "{error}");
-    check_line(&error);
+fn damage_to_a_log_that_was_never_closed_loses_nothing_silently() {
+    let all = everywhere(Reopened::Never);
+    assert!(all.iter().any(|found| found.faults.iter().any(|fault| fault.contains("are lost"))));
 }
 
 #[test]
-fn a_time_far_away_is_no_trap() {
-    let mut world = World::new();
-    for at in [Timestamp::MIN, Timestamp::MAX, Timestamp::from_ms(0), Timestamp::MAX] {
-        world.log().append(at, vec![sampled(&[("load1", 1.0)])]).unwrap();
-    }
-    for _ in 0..300 {
-        world.log().append(Timestamp::MAX, vec![sampled(&[("load1", 1.0)])]).unwrap();
-    }
-    assert_eq!(world.records(0).len(), 304);
-    assert_eq!(world.log().load_state().unwrap().seq, Seq::new(304));
+fn damage_to_a_log_that_was_opened_again_loses_nothing_silently() {
+    everywhere(Reopened::Halfway);
+}
+
+#[test]
+fn damage_to_a_log_at_rest_loses_nothing_silently() {
+    everywhere(Reopened::AtTheEnd);
+}
+
+#[test]
+fn a_check_tells_what_does_not_read_back() {
+    let world = whole(Reopened::AtTheEnd);
+    let db = fs::read(world.data().join("log/db")).unwrap();
+    // Wherever an early event lies: pages are written many times, and one of the copies is the live one.
+    let text = [&b"s30"[..], &[251, 0xe8, 0x03], &[b'n'; 20]].concat();
+    let copies: Vec<usize> =
+        db.windows(text.len()).enumerate().filter(|(_, w)| *w == text).map(|(i, _)| i).collect();
+    assert!(!copies.is_empty());
+    let found = found(&world, &|log| copies.iter().for_each(|copy| flip(&log.join("db"), copy + 15)));
+    found.assert_honest("an event");
+    assert_eq!(found.refused, None);
+    assert!(found.faults.iter().any(|fault| fault.contains("does not read back")), "{found:?}");
+    assert!(found.faults.iter().any(|fault| fault.contains("cannot be folded")), "{found:?}");
+    assert!(!found.records.contains(&41), "the record that was changed is given");
 }

@@ -1,120 +1,243 @@
-//! kill -9 at random moments: what was acknowledged is there, once and in order.
+//! A child that appends, killed at random moments.
+//!
+//! What each step of the child appends follows from the number of its first record alone, so whoever opens the log
+//! afterwards can tell what must be there. `SYSTEMBOT_KILLS` says how often, `SYSTEMBOT_KILL_SEED` repeats a run.
 
 use std::{
     env,
+    hash::{BuildHasher, Hasher, RandomState},
     io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Command, Stdio},
-    thread,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc,
     time::Duration,
 };
 
-use systembot_model::{Event, Seq, State};
+use systembot_model::{Event, Record, Seq, State};
+use systembot_storage::{
+    Log,
+    query::{Request, Row},
+};
 
-use crate::world::{at, open, sampled};
+use crate::world::{World, asked, at, sampled, sorted};
 
-/// Where the child writes its log; set in the child alone.
-const DATA: &str = "SYSTEMBOT_KILL_DATA";
-/// How often it is killed; `SYSTEMBOT_KILLS=1000` for the long run.
-const KILLS: &str = "SYSTEMBOT_KILLS";
-const KILLS_USUAL: u64 = 40;
-/// Longest life of a child in microseconds: some hundred appends, and a seal in most lives.
-const LIFE_US: u64 = 60_000;
-
-/// One step: a tick, and every third time an event about it, which must not be there without it.
-fn step(seq: u64) -> Vec<Event> {
-    let mut events = vec![sampled(&[("load1", f64::from(u32::try_from(seq).unwrap())), ("load5", 1.0)])];
-    if seq.is_multiple_of(3) {
-        events.push(Event::Noted { subject: "tick".into(), text: (seq + 1).to_string() });
-    }
-    events
-}
-
-/// Appends until it is killed, and prints the newest number after each append.
-fn append_for_ever(data: &Path) {
-    let mut log = open(data).unwrap();
-    let mut out = std::io::stdout().lock();
-    loop {
-        let seq = log.seq().get();
-        let appended = log.append(at(i64::try_from(seq).unwrap() * 1_000), step(seq)).unwrap();
-        let newest = appended.records.last().unwrap().seq.get();
-        if appended.sealed {
-            let state = log.load_state().unwrap();
-            log.checkpoint(&state).unwrap();
-        }
-        writeln!(out, "acknowledged {newest}").unwrap();
-    }
-}
+/// Kills unless the environment says otherwise: a few seconds.
+const KILLS: u32 = 40;
+/// Kills of one log; then a new one begins, so that reading all of it stays cheap.
+const KILLS_OF_ONE: u32 = 5;
+/// Ticks that are sealed together.
+const SEAL_TICKS: u64 = 240;
+/// Steps that the child does when nobody kills it.
+const STEPS: u32 = 5_000;
+/// Where the child finds its log.
+const DIR: &str = "SYSTEMBOT_KILL_DIR";
 
 #[test]
-fn nothing_acknowledged_is_lost_however_often_it_is_killed() {
-    if let Some(data) = env::var_os(DATA) {
-        return append_for_ever(Path::new(&data));
-    }
-    let kills = env::var(KILLS).map_or(KILLS_USUAL, |text| text.parse().unwrap());
-    let mut random = u64::from(std::process::id()) | 1;
-    println!("seed {random}");
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    let mut known = 0;
-    for _ in 0..kills {
-        // xorshift64 by George Marsaglia.
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        known = live_and_die(&data, Duration::from_micros(random % LIFE_US)).max(known);
-        check(&data, known);
-    }
-    println!("{kills} kills, {known} records acknowledged");
-    assert!(known > kills, "the children came to nothing");
-}
-
-/// Runs a child and kills it; gives the newest number that it acknowledged.
-fn live_and_die(data: &Path, life: Duration) -> u64 {
-    let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "kill::nothing_acknowledged_is_lost_however_often_it_is_killed", "--nocapture"])
-        .env(DATA, data)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let number = |line: &str| line.split_once("acknowledged ").and_then(|(_, number)| number.parse().ok());
-    // Its life begins with its first append: before, there is nothing to lose.
-    let first = lines.find_map(|line| number(&line)).unwrap();
-    thread::park_timeout(life);
-    child.kill().unwrap();
-    let newest = lines.filter_map(|line| number(&line)).last().unwrap_or(first);
-    child.wait().unwrap();
-    newest
-}
-
-fn check(data: &Path, known: u64) {
-    let log = open(data).unwrap();
-    let records: Vec<_> = log.reader().records(Seq::ZERO).unwrap().map(Result::unwrap).collect();
-    let mut fold = State::default();
-    let mut is_tick_before = false;
-    for (i, record) in (1_u64..).zip(&records) {
-        assert_eq!(record.seq.get(), i, "a record is missing or comes twice");
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the child writes no other kind")]
-        match &record.event {
-            Event::Sampled(sample) => {
-                let value = f64::from(u32::try_from(i - 1).unwrap());
-                assert_eq!(sample.value("load1"), Some(value));
-                is_tick_before = true;
-            }
-            Event::Noted { text, .. } => {
-                assert!(is_tick_before, "an event without its tick");
-                assert_eq!(*text, (i - 1).to_string());
-                is_tick_before = false;
-            }
-            other => panic!("{other:?}"),
+fn what_was_acknowledged_survives_a_kill_at_any_moment() {
+    let kills = env::var("SYSTEMBOT_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let seed = env::var("SYSTEMBOT_KILL_SEED")
+        .map_or_else(|_| RandomState::new().build_hasher().finish(), |seed| seed.parse().unwrap());
+    eprintln!("SYSTEMBOT_KILL_SEED={seed}");
+    let mut random = Random(seed | 1);
+    let (mut acknowledged, mut unasked) = (0, 0);
+    for begin in (0..kills).step_by(usize::try_from(KILLS_OF_ONE).unwrap()) {
+        let mut world = World::new();
+        world.close();
+        let (mut newest, mut ticks) = (0, 0);
+        for _ in begin..kills.min(begin + KILLS_OF_ONE) {
+            let told = run_and_kill(&world.data().join("log"), newest, ticks, &mut random);
+            world.reopen();
+            let found = check(&mut world);
+            assert!(found.0 >= told, "record {told} was acknowledged, and {} is the newest", found.0);
+            acknowledged += told.saturating_sub(newest);
+            unasked += found.0 - told.max(newest);
+            (newest, ticks) = found;
+            world.close();
         }
-        fold.apply(record);
     }
-    let newest = records.last().unwrap();
-    assert!(newest.seq.get() >= known, "lost {known}, the newest is {}", newest.seq.get());
-    let has_event = (newest.seq.get() - 1).is_multiple_of(3) && matches!(newest.event, Event::Sampled(_));
-    assert!(!has_event, "a tick without its event");
-    assert_eq!(log.load_state().unwrap(), fold);
-    assert_eq!(std::fs::read_dir(data.join("log/blobs")).unwrap().count(), 0);
+    eprintln!("{kills} kills: {acknowledged} records acknowledged, none lost; {unasked} more were there");
+    assert!(acknowledged > u64::from(kills), "the child did nothing");
+}
+
+/// The child: appends step after step and says each time which record is the newest.
+///
+/// A test like the others to the harness, which can start nothing else; without a directory it does nothing.
+#[test]
+fn child() {
+    let Some(dir) = env::var_os(DIR).map(PathBuf::from) else { return };
+    let mut log = Log::open(&dir).unwrap();
+    let mut state = log.load_state().unwrap();
+    let mut out = std::io::stdout();
+    for _ in 0..STEPS {
+        let first = log.seq().next().get();
+        let done = log.append(at(moment(first)), step(first)).unwrap();
+        done.records.iter().for_each(|record| state.apply(record));
+        // Before the checkpoint, so that kills find it half written too.
+        if writeln!(out, "\nnewest {}", log.seq().get()).and_then(|()| out.flush()).is_err() {
+            return;
+        }
+        if done.sealed {
+            log.checkpoint(&state).unwrap();
+        }
+    }
+}
+
+/// Lets the child append and kills it; gives the newest record that it acknowledged.
+fn run_and_kill(dir: &Path, newest: u64, ticks: u64, random: &mut Random) -> u64 {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "kill::child", "--nocapture"]).env(DIR, dir);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let out = child.stdout.take().unwrap();
+    let mut victim = Victim(child);
+    let acknowledgements = acknowledgements(out);
+    let (steps, delay) = moment_of_death(newest, ticks, random);
+    let mut told = newest;
+    for _ in 0..steps {
+        told = acknowledgements.recv_timeout(Duration::from_secs(30)).expect("the child stands still");
+    }
+    // Nothing comes here: it is the moment that is random.
+    let (_sender, never) = mpsc::channel::<()>();
+    let _ = never.recv_timeout(delay);
+    victim.kill();
+    // What it said last may still be in the pipe.
+    acknowledgements.iter().last().unwrap_or(told)
+}
+
+/// After how many steps the child dies, and how long after the last of them.
+fn moment_of_death(newest: u64, ticks: u64, random: &mut Random) -> (u64, Duration) {
+    match random.below(8) {
+        // While it opens the log.
+        0 => (0, Duration::from_micros(random.below(60_000))),
+        // While it seals.
+        1..=4 => {
+            let due = (ticks / SEAL_TICKS + 1) * SEAL_TICKS;
+            (steps_until(newest, ticks, due), Duration::from_micros(random.below(12_000)))
+        }
+        _ => (random.below(200), Duration::from_micros(random.below(3_000))),
+    }
+}
+
+/// Steps after a record until the one that brings a tick, that one left out.
+fn steps_until(newest: u64, mut ticks: u64, due: u64) -> u64 {
+    let (mut first, mut steps) = (newest + 1, 0);
+    loop {
+        let events = step(first);
+        ticks += ticks_of(&events);
+        if ticks >= due {
+            return steps;
+        }
+        steps += 1;
+        first += u64::try_from(events.len()).unwrap();
+    }
+}
+
+/// What the child says, until its end.
+fn acknowledgements(out: ChildStdout) -> mpsc::Receiver<u64> {
+    let (sender, acknowledgements) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            if let Some(number) = line.strip_prefix("newest ").and_then(|number| number.parse().ok()) {
+                sender.send(number).unwrap();
+            }
+        }
+    });
+    acknowledgements
+}
+
+/// Checks that the log has whole steps from the first on, and nothing else; gives newest record and ticks.
+fn check(world: &mut World) -> (u64, u64) {
+    let records = world.records(0);
+    let (mut rest, mut ticks, mut fold) = (records.as_slice(), 0, State::default());
+    let mut first = 1;
+    while !rest.is_empty() {
+        let events = step(first);
+        ticks += ticks_of(&events);
+        let expected: Vec<Record> = (first..)
+            .zip(events)
+            .map(|(seq, event)| sorted(Record { seq: Seq::new(seq), at: at(moment(first)), event }))
+            .collect();
+        let (found, after) = rest.split_at(expected.len().min(rest.len()));
+        assert_eq!(found, expected, "the step that begins with record {first}");
+        found.iter().for_each(|record| fold.apply(record));
+        first += u64::try_from(found.len()).unwrap();
+        rest = after;
+    }
+    assert_eq!(world.log().load_state().unwrap(), fold, "with the checkpoint, at record {}", first - 1);
+    // There is none before the first seal.
+    let _ = std::fs::remove_file(world.data().join("checkpoint"));
+    assert_eq!(world.log().load_state().unwrap(), fold, "without it, at record {}", first - 1);
+    assert_eq!(world.blobs(), 0);
+    let rows = asked(&world.reader(), &fold, &Request::Verify);
+    let [Row::Verified(verified)] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!((verified.faults.as_slice(), verified.records), (&[][..], first - 1));
+    (first - 1, ticks)
+}
+
+/// What is appended in the step that begins with a record: a tick, events on either side of it, or one alone.
+fn step(first: u64) -> Vec<Event> {
+    let note =
+        |text: &str| Event::Noted { subject: format!("s{}", first % 7), text: format!("{text} {first}") };
+    match first % 11 {
+        1 | 6 => vec![note("before"), tick(first), note("after")],
+        4 => vec![tick(first), note("after")],
+        8 => vec![note("alone")],
+        _ => vec![tick(first)],
+    }
+}
+
+fn tick(first: u64) -> Event {
+    let value = f64::from(u32::try_from(first).unwrap());
+    let mut readings = vec![("load1".to_owned(), value), ("load5".to_owned(), -value / 4.0)];
+    // Series come and go, and some ticks are in two parts.
+    if first % 300 > 200 {
+        readings.push((format!("late_{}", first / 300 % 9), value));
+    }
+    if first.is_multiple_of(173) {
+        readings.extend((0..600).map(|i| (format!("wide_{i}"), value)));
+    }
+    if first % 50 == 7 {
+        readings.clear();
+    }
+    let readings: Vec<(&str, f64)> = readings.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    sampled(&readings)
+}
+
+fn ticks_of(events: &[Event]) -> u64 {
+    u64::try_from(events.iter().filter(|event| matches!(event, Event::Sampled(_))).count()).unwrap()
+}
+
+/// The clock goes back now and then.
+fn moment(first: u64) -> i64 {
+    let first = i64::try_from(first).unwrap();
+    1_795_346_634_007 + first * 15_000 - first / 150 * 1_000_000
+}
+
+/// Never outlives the test.
+struct Victim(Child);
+
+impl Victim {
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        // It is dead already, unless the test has failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The same seed gives the same moments, as far as the scheduler lets it.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % end
+    }
 }

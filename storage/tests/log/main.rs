@@ -14,7 +14,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that panics has failed, as it should"
+    clippy::print_stdout,
+    reason = "a test that panics has failed, as it should, and children tell their parents what they saw"
 )]
 
 mod append;

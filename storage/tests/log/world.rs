@@ -1,14 +1,10 @@
 //! A log in a directory of its own, and short words for what goes in and comes out.
 
-use std::{
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::path::PathBuf;
 
-use systembot_model::{Event, Pattern, Reading, Record, Sample, Seq, Series, Timestamp};
+use systembot_model::{Event, Pattern, Reading, Record, Sample, Seq, Series, State, Timestamp};
 use systembot_storage::{
-    Choice, Error, Log, Query, Reader,
+    Choice, Log, Query, Reader,
     query::{Request, Row, answer},
 };
 
@@ -20,7 +16,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let log = Some(open(&dir.path().join("data")).unwrap());
+        let log = Some(Log::open(&dir.path().join("data/log")).unwrap());
         Self { dir, log }
     }
 
@@ -39,7 +35,7 @@ impl World {
     /// Closes the log and opens it again.
     pub(crate) fn reopen(&mut self) {
         self.close();
-        self.log = Some(open(&self.data()).unwrap());
+        self.log = Some(Log::open(&self.data().join("log")).unwrap());
     }
 
     pub(crate) fn close(&mut self) {
@@ -68,34 +64,10 @@ impl World {
         self.reader().records(Seq::new(after)).unwrap().map(Result::unwrap).map(sorted).collect()
     }
 
-    /// The rows of an answer.
-    pub(crate) fn ask(&mut self, request: &Request) -> Vec<Row> {
-        let state = self.log().load_state().unwrap();
-        let mut rows = Vec::new();
-        let taken = answer(&self.reader(), &state, request, &mut |row| {
-            rows.push(row);
-            Ok(())
-        });
-        taken.unwrap();
-        rows
-    }
-
     /// Files that sled would never remove.
     pub(crate) fn blobs(&self) -> usize {
         std::fs::read_dir(self.data().join("log/blobs")).unwrap().count()
     }
-}
-
-/// Opens the log of a data directory. sled lets go of its lock only when its last thread has ended, a moment after
-/// a log is dropped.
-pub(crate) fn open(data: &Path) -> Result<Log, Error> {
-    for _ in 0..500 {
-        match Log::open(&data.join("log")) {
-            Err(Error::Locked { .. }) => thread::park_timeout(Duration::from_millis(10)),
-            opened => return opened,
-        }
-    }
-    Log::open(&data.join("log"))
 }
 
 pub(crate) fn at(ms: i64) -> Timestamp {
@@ -124,4 +96,15 @@ pub(crate) fn all() -> Query {
 
 pub(crate) fn of(pattern: &str) -> Query {
     Query { choice: Choice::Matching(vec![Pattern::new(pattern)]), ..Query::default() }
+}
+
+/// The rows of an answer.
+pub(crate) fn asked(reader: &Reader, state: &State, request: &Request) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut sink = |row| {
+        rows.push(row);
+        Ok(())
+    };
+    answer(reader, state, request, &mut sink).unwrap();
+    rows
 }
