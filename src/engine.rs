@@ -63,6 +63,14 @@ impl Engine {
     /// As [`Log::open`]; above all [`systembot_storage::Error::Locked`] where another process holds it.
     pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, systembot_storage::Error> {
         let log = Log::open(&data_dir.join("log"))?;
+        if let Some((first, last)) = log.lost() {
+            warn!(
+                "records {} to {} were in the log once and are lost: its newest writes are damaged; `systembot verify` \
+                 tells more",
+                first.get(),
+                last.get()
+            );
+        }
         let state = log.load_state()?;
         Ok(Self { log, state, clock, waiting: Vec::new() })
     }
