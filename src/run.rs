@@ -149,6 +149,12 @@ fn introduce(run: &Run) {
         // A closed stderr is no reason not to run.
         let _ = writeln!(stderr, "systembot: {warning}");
     }
+    if run.settings.xmpp.is_some() {
+        warn!("[xmpp] is understood, but this version does not serve it: chat goes by [bridge] alone");
+    }
+    if run.settings.services.iter().any(|service| service.restart.is_some()) {
+        warn!("services are watched, but this version does not start them again: it tells who died");
+    }
     if run.config.is_some() {
         return;
     }
