@@ -127,6 +127,8 @@ fn main() {
         wall.elapsed().as_micros() as f64 / ticks as f64,
         rss_kib()
     );
+    let encoded: u64 = log.reader().series().unwrap().iter().map(|info| info.bytes).sum();
+    println!("columns as encoded: {:.2} bytes/sample", encoded as f64 / (ticks as f64 * 40.0));
     drop(log);
     for _ in 0..3 {
         let began = Instant::now();

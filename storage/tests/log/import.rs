@@ -170,7 +170,7 @@ fn an_interrupted_file_goes_on_where_it_stopped() {
     file[1_000].1[2] = Some(f64::NAN);
     let known = |world: &mut World| {
         (0..300).for_each(|i| {
-            world.tick(2 * HOUR_MS + i * 15_000, &[("load1", 0.0)]);
+            world.tick(3 * HOUR_MS + i * 15_000, &[("load1", 0.0)]);
         })
     };
     let mut whole = World::new();

@@ -173,7 +173,8 @@ fn any_span_step_and_limit_give_the_rows_of_a_plain_count() {
         world.tick(now, &readings);
     }
     let (first, last) = (samples[0].0, samples[samples.len() - 1].0);
-    let middle = samples[samples.len() / 2].0;
+    // Within a chunk, and with samples of both series.
+    let middle = samples[samples.len() / 2 + 31].0;
     let days: Vec<Timestamp> = (0..9).map(|day| at(first - 40_000_000 + day * 24 * HOUR_MS)).collect();
     let steps = [None, Some(Step::Every(60_000)), Some(Step::Every(HOUR_MS)), Some(Step::At(days))];
     for (since, until) in [(i64::MIN, i64::MAX), (first, last), (middle, last + 1), (first + 1, middle)] {
@@ -339,6 +340,9 @@ fn an_alert_is_explained_with_settings_samples_and_those_before_it() {
         assert_eq!(rules.as_deref(), Some(Rules::default().to_json().as_str()));
         assert_eq!(around, &[(at(1_000), 9.0), (at(2_000), 1.0)]);
         assert_eq!(earlier.iter().map(|alert| alert.fired.id).collect::<Vec<_>>(), [1]);
+        let rows = asked(&world.reader(), &State::default(), &Request::Why { id: 3 });
+        let [Row::Why(why)] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!((why.around.len(), why.earlier.len()), (0, 0), "the others are about another series");
         world.reopen();
     }
 }
