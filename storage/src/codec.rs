@@ -1,8 +1,8 @@
 //! How values become bytes, and the only place that names bincode.
 //!
 //! A frame is `version (1 byte) | length (u32, little endian) | payload | crc32 (u32, little endian)`. Length is
-//! that of the payload; the checksum covers everything before it. The payload is bincode 1.3.3 with the options
-//! of [`options`]: variable-length integers, little endian. bincode is positional and unmaintained, hence the
+//! that of the payload; the checksum covers everything before it. The payload is bincode 1.3.3 with these
+//! options: variable-length integers, little endian. bincode is positional and unmaintained, hence the
 //! version byte outside it, the frozen options, and the fixtures that hold them.
 
 use bincode::Options;
