@@ -30,6 +30,10 @@ const DIR: &str = "SYSTEMBOT_DAMAGED_DIR";
 const STEPS: i64 = 600;
 /// The newest record of the last checkpoint.
 const CHECKPOINTED: u64 = 640;
+/// Ticks that are sealed together.
+const SEAL_TICKS: usize = 240;
+/// Ticks that are appended together: the ring has room for 16 more than are sealed.
+const TOGETHER: usize = 16;
 /// Bytes of a page of most disks and file systems.
 const PAGE: usize = 4_096;
 
@@ -47,6 +51,8 @@ struct Found {
     errors: Vec<String>,
     /// What a check of the whole log says.
     faults: Vec<String>,
+    /// What keeps it from going on.
+    stuck: Vec<String>,
 }
 
 impl Found {
@@ -59,6 +65,7 @@ impl Found {
             records: told("record: ").iter().map(|number| number.parse().unwrap()).collect(),
             errors: told("error: "),
             faults: told("fault: "),
+            stuck: told("stuck: "),
         }
     }
 
@@ -76,6 +83,7 @@ impl Found {
         let is_complete = (1..=CHECKPOINTED).all(|number| self.records.binary_search(&number).is_ok())
             && self.records.last().copied() == u64::try_from(self.records.len()).ok();
         assert!(is_in_order, "{name}: out of order");
+        assert!(self.stuck.is_empty() || !self.errors.is_empty(), "{name}: {:?}", self.stuck);
         assert!(is_complete && self.errors.is_empty() || !self.faults.is_empty(), "{name}: {self:?}");
     }
 }
@@ -159,9 +167,19 @@ fn read(mut log: Log) {
         ask(Request::Status),
         ask(Request::Alerts { since: at(0), open: false }),
         log.load_state().map(drop),
-        log.append(at(0), vec![sampled(&[("new", 1.0)]), Event::Stopped]).map(drop),
     ];
     results.into_iter().filter_map(Result::err).for_each(|error| say("error", &error));
+    write(&mut log);
+}
+
+/// Appends until ticks are sealed at least once.
+fn write(log: &mut Log) {
+    for _ in 0..SEAL_TICKS / TOGETHER {
+        match log.append(at(0), vec![sampled(&[("new", 1.0)]); TOGETHER]) {
+            Ok(done) => done.problem.iter().for_each(|problem| say("stuck", problem)),
+            Err(error) => return say("stuck", &error),
+        }
+    }
 }
 
 /// Tells the parent one line, which is all that an error may have.

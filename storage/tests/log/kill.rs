@@ -13,13 +13,13 @@ use std::{
     time::Duration,
 };
 
-use systembot_model::{Event, Record, Seq, State};
+use systembot_model::{Event, Record, Seq, Series, State};
 use systembot_storage::{
     Log,
-    query::{Request, Row},
+    query::{Import, Request, Row},
 };
 
-use crate::world::{World, asked, at, sampled, sorted};
+use crate::world::{World, all, asked, at, sampled, sorted};
 
 /// Kills unless the environment says otherwise: a few seconds.
 const KILLS: u32 = 40;
@@ -29,6 +29,10 @@ const KILLS_OF_ONE: u32 = 5;
 const SEAL_TICKS: u64 = 240;
 /// Steps that the child does when nobody kills it.
 const STEPS: u32 = 5_000;
+/// Parts of the file that is imported, the rows of each, and their columns.
+const PARTS: u32 = 15;
+const ROWS: u32 = 100;
+const COLUMNS: u32 = 12;
 /// Where the child finds its log.
 const DIR: &str = "SYSTEMBOT_KILL_DIR";
 
@@ -45,7 +49,8 @@ fn what_was_acknowledged_survives_a_kill_at_any_moment() {
         world.close();
         let (mut newest, mut ticks) = (0, 0);
         for _ in begin..kills.min(begin + KILLS_OF_ONE) {
-            let told = run_and_kill(&world.data().join("log"), newest, ticks, &mut random);
+            let moment = moment_of_death(newest, ticks, &mut random);
+            let told = run_and_kill("kill::child", &world.data().join("log"), moment).unwrap_or(newest);
             world.reopen();
             let found = check(&mut world);
             assert!(found.0 >= told, "record {told} was acknowledged, and {} is the newest", found.0);
@@ -82,25 +87,82 @@ fn child() {
     }
 }
 
-/// Lets the child append and kills it; gives the newest record that it acknowledged.
-fn run_and_kill(dir: &Path, newest: u64, ticks: u64, random: &mut Random) -> u64 {
+#[test]
+fn an_import_that_is_killed_goes_on_where_it_stopped() {
+    let seed = RandomState::new().build_hasher().finish();
+    let mut random = Random(seed | 1);
+    for round in 0..8 {
+        let mut world = World::new();
+        world.close();
+        for _ in 0..2 {
+            let moment = (random.below(u64::from(PARTS)), Duration::from_micros(random.below(15_000)));
+            run_and_kill("kill::importing_child", &world.data().join("log"), moment);
+        }
+        world.reopen();
+        let mut last = None;
+        for part in 0..PARTS {
+            last = Some(world.log().import(at(0), &import(part)).unwrap().row);
+        }
+        let imported = u64::from(PARTS * ROWS * COLUMNS);
+        // The child may have come to the end of the file.
+        let is_whole = matches!(&last, Some(Row::Imported { imported: n, refused: 0, problem: None, .. }) if *n == imported);
+        let is_known =
+            matches!(&last, Some(Row::Imported { problem: Some(text), .. }) if text.contains("already"));
+        assert!(is_whole || is_known, "seed {seed}, round {round}: {last:?}");
+        let rows = (0..PARTS).flat_map(|part| import(part).rows).flat_map(|(at, cells)| {
+            (0..).zip(cells).map(move |(column, cell)| (at.as_ms(), format!("m{column:02}"), cell.unwrap()))
+        });
+        assert_eq!(world.samples(&all()), rows.collect::<Vec<_>>(), "seed {seed}, round {round}");
+        let records = world.records(0).len();
+        assert_eq!(records, usize::try_from(COLUMNS).unwrap(), "one record tells of each column");
+    }
+}
+
+/// The child that imports, and says each time how many parts it has sent; see [`child`].
+#[test]
+fn importing_child() {
+    let Some(dir) = env::var_os(DIR).map(PathBuf::from) else { return };
+    let mut log = Log::open(&dir).unwrap();
+    let mut out = std::io::stdout();
+    for part in 0..PARTS {
+        log.import(at(0), &import(part)).unwrap();
+        if writeln!(out, "\nnewest {}", part + 1).and_then(|()| out.flush()).is_err() {
+            return;
+        }
+    }
+}
+
+/// A part of the file.
+fn import(part: u32) -> Import {
+    let series = (0..COLUMNS).map(|column| Series::new(&format!("m{column:02}"))).collect();
+    let cells = |row: u32| (0..COLUMNS).map(|column| Some(f64::from(row * 100 + column) / 8.0)).collect();
+    let rows = (part * ROWS..(part + 1) * ROWS).map(|row| (at(i64::from(row) * 15_000), cells(row)));
+    Import { file: 7, series, rows: rows.collect(), last: part + 1 == PARTS }
+}
+
+/// Lets a child work and kills it, so many words and such a span after its start; gives the last word.
+fn run_and_kill(name: &str, dir: &Path, (words, delay): (u64, Duration)) -> Option<u64> {
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "kill::child", "--nocapture"]).env(DIR, dir);
+    command.args(["--exact", name, "--nocapture"]).env(DIR, dir);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let out = child.stdout.take().unwrap();
     let mut victim = Victim(child);
     let acknowledgements = acknowledgements(out);
-    let (steps, delay) = moment_of_death(newest, ticks, random);
-    let mut told = newest;
-    for _ in 0..steps {
-        told = acknowledgements.recv_timeout(Duration::from_secs(30)).expect("the child stands still");
+    let mut told = None;
+    for _ in 0..words {
+        match acknowledgements.recv_timeout(Duration::from_secs(30)) {
+            Ok(number) => told = Some(number),
+            // It has nothing left to do.
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the child stands still"),
+        }
     }
     // Nothing comes here: it is the moment that is random.
     let (_sender, never) = mpsc::channel::<()>();
     let _ = never.recv_timeout(delay);
     victim.kill();
     // What it said last may still be in the pipe.
-    acknowledgements.iter().last().unwrap_or(told)
+    acknowledgements.iter().last().or(told)
 }
 
 /// After how many steps the child dies, and how long after the last of them.
