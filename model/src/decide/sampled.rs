@@ -17,6 +17,8 @@ use super::queue_for_all;
 
 /// Difference of wall and steady clock that counts as a step; below it lies what NTP slews in an hour's interval.
 const STEP_MIN: Duration = Duration::from_secs(2);
+/// Most by which a condition may fall short of the time for which it must hold.
+const SLACK_MAX: Duration = Duration::from_secs(1);
 /// A series not read for so long, and for so many ticks, has gone, and its alerts with it.
 const GONE_AFTER: (Duration, u32) = (Duration::from_secs(300), 3);
 
@@ -105,7 +107,9 @@ fn changes(state: &State, pass: &Pass) -> Vec<Event> {
         match (verdict.stand, state.alert_about(&verdict.condition)) {
             (Stand::Bad, None) => {
                 let since = state.pending.get(&verdict.condition).copied().unwrap_or(pass.at);
-                if pass.at.since(since) >= verdict.condition.rule.holds_for() {
+                // Passes come a few milliseconds early or late; a condition must not wait one more for that.
+                let slack = SLACK_MAX.min(state.rules.sample_interval / 10);
+                if pass.at.since(since).saturating_add(slack) >= verdict.condition.rule.holds_for() {
                     id += 1;
                     let message = judge::sentence(&verdict, &value_of);
                     changes.push(fired(state, pass.at, Begin { id, since, message, verdict: &verdict }));

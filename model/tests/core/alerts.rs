@@ -485,3 +485,18 @@ fn an_acknowledgement_goes_with_its_alert() {
     assert_eq!(told(&sim.tick(FULL)).len(), 1, "a new alert, the last one told two hours ago");
     assert_eq!(told(&sim.pass_time(3600)).len(), 1, "which repeats");
 }
+
+#[test]
+fn a_pass_that_is_early_by_milliseconds_does_not_put_an_alert_off() {
+    let busy = &[("cpu_idle_percent", 1.0)];
+    let mut sim = Sim::started(Rules::default());
+    sim.tick(busy);
+    sim.tick(busy);
+    let began = sim.now;
+    let mut fired = Vec::new();
+    for ms in [15_000, 29_974] {
+        sim.now = systembot_model::Timestamp::from_ms(began.as_ms() + ms);
+        fired.push(told(&sim.tick(busy)).len());
+    }
+    assert_eq!(fired, [0, 1]);
+}
