@@ -28,6 +28,9 @@ pub(super) enum Course {
     },
 }
 
+/// The chunk that is opened next: what its key says it begins with, and its bytes.
+type Next = (u64, Result<sled::IVec, Error>);
+
 /// Walks one group.
 ///
 /// Chunks may overlap in time where the clock went back or history was imported beside live ticks, so several may
@@ -37,8 +40,7 @@ pub(super) struct Cursor {
     wanted: Arc<[Wanted]>,
     trees: Trees,
     keys: sled::Iter,
-    /// The next chunk: what its key says it begins with, and its bytes.
-    next: Option<(u64, sled::IVec)>,
+    next: Option<Next>,
     open: Vec<Block>,
     spare: Vec<Block>,
     /// Key of the tick that comes next.
@@ -96,12 +98,12 @@ impl Cursor {
     pub(super) fn settle(&mut self, view: &View, decoder: &mut Decoder) -> Result<(), Error> {
         loop {
             if self.next.is_none() {
-                self.next = self.read_next()?;
+                self.next = self.read_next();
             }
             self.head = self.open.iter().filter_map(|block| key_of(self.course, block)).min();
             match self.next.take() {
                 Some((first, chunk)) if self.head.is_none_or(|head| first <= head) => {
-                    self.open_chunk(&chunk, view, decoder)?;
+                    self.open_chunk(first, &chunk?, (view, decoder))?;
                 }
                 later => {
                     self.next = later;
@@ -111,28 +113,45 @@ impl Cursor {
         }
     }
 
-    fn read_next(&mut self) -> Result<Option<(u64, sled::IVec)>, Error> {
-        let Some((key, value)) = self.keys.next().transpose().map_err(broken)? else { return Ok(None) };
+    /// The next chunk, or why it cannot be read: that is told when its turn comes, after what lies before it.
+    fn read_next(&mut self) -> Option<Next> {
+        let read = self.keys.next()?.map_err(broken).and_then(|(key, value)| self.find(&key, value));
+        // Where it would begin is unknown then: after everything that is open.
+        Some(read.unwrap_or_else(|error| (u64::MAX, Err(error))))
+    }
+
+    fn find(&self, key: &[u8], value: sled::IVec) -> Result<Next, Error> {
         let foreign = || Error::damaged("a chunk's key is of no known form");
         match self.course {
             Course::Time { .. } => {
-                let (_, first, _) = chunk::parse_key(&key).ok_or_else(foreign)?;
-                Ok(Some((chunk::ordered(first), value)))
+                let (_, first, _) = chunk::parse_key(key).ok_or_else(foreign)?;
+                Ok((chunk::ordered(first), Ok(value)))
             }
             Course::Seq { .. } => {
-                let (group, seq) = chunk::parse_order_key(&key).ok_or_else(foreign)?;
+                let (group, seq) = chunk::parse_order_key(key).ok_or_else(foreign)?;
                 let first = value.first_chunk::<8>().ok_or_else(foreign)?;
                 let first = Timestamp::from_ms(i64::from_be_bytes(*first));
-                let found = self.trees.chunk.get(chunk::key(group, first, seq)).map_err(broken)?;
-                let value =
-                    found.ok_or_else(|| Error::damaged(format!("the chunk of record {seq} is missing")))?;
-                Ok(Some((seq, value)))
+                let found = self.trees.chunk.get(chunk::key(group, first, seq)).map_err(broken);
+                let missing = || Error::damaged(format!("the chunk of record {seq} is missing"));
+                Ok((seq, found.and_then(|value| value.ok_or_else(missing))))
             }
         }
     }
 
-    fn open_chunk(&mut self, chunk: &[u8], view: &View, decoder: &mut Decoder) -> Result<(), Error> {
+    fn open_chunk(
+        &mut self,
+        first: u64,
+        chunk: &[u8],
+        (view, decoder): (&View, &mut Decoder),
+    ) -> Result<(), Error> {
         let (header, body) = Header::read(chunk)?;
+        let begin = match self.course {
+            Course::Time { .. } => chunk::ordered(header.first),
+            Course::Seq { .. } => header.first_seq,
+        };
+        if begin != first {
+            return Err(Error::damaged(format!("chunk {} lies in the place of another", header.place())));
+        }
         let is_wanted = |column: &chunk::Column| {
             let found = self.wanted.binary_search_by_key(&column.id, |wanted| wanted.id);
             found.ok().and_then(|i| self.wanted.get(i)).is_some_and(|wanted| header.last_seq >= wanted.from)

@@ -19,6 +19,8 @@ pub(super) struct Merge {
     hot: Hot,
     decoder: Decoder,
     readings: Vec<(u32, f64)>,
+    /// What went wrong behind the tick that was given last.
+    failure: Option<Error>,
 }
 
 /// The wanted part of the ring, in the order of the course.
@@ -50,11 +52,14 @@ impl Merge {
         for cursor in &mut cursors {
             cursor.settle(&view, &mut decoder)?;
         }
-        Ok(Self { view, cursors, hot, decoder, readings: Vec::new() })
+        Ok(Self { view, cursors, hot, decoder, readings: Vec::new(), failure: None })
     }
 
     /// Steps to the next key; gives its moment and itself. What was read then is in [`Merge::readings`].
     pub(super) fn step(&mut self) -> Result<Option<(Timestamp, u64)>, Error> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         let heads = self.cursors.iter().filter_map(Cursor::head);
         let Some(head) = heads.chain(self.hot.head()).min() else { return Ok(None) };
         self.readings.clear();
@@ -63,7 +68,11 @@ impl Merge {
             while cursor.head() == Some(head) {
                 moment = cursor.take(&mut self.readings).or(moment);
                 sources += 1;
-                cursor.settle(&self.view, &mut self.decoder)?;
+                if let Err(failure) = cursor.settle(&self.view, &mut self.decoder) {
+                    // The tick itself is whole and is given first.
+                    self.failure = Some(failure);
+                    break;
+                }
             }
         }
         while self.hot.head() == Some(head) {

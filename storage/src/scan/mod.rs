@@ -111,7 +111,8 @@ pub struct Records {
     merge: Merge,
     events: Events,
     tick: Option<Record>,
-    event: Option<Record>,
+    /// The next event with its number, or why it cannot be read: that is told when its turn comes.
+    event: Option<(Seq, Result<Record, Error>)>,
     ended: bool,
 }
 
@@ -133,18 +134,31 @@ impl Records {
         Ok(Some(Record { seq: Seq::new(seq), at, event: Event::Sampled(Sample { readings }) }))
     }
 
+    fn next_event(&mut self) -> Option<(Seq, Result<Record, Error>)> {
+        loop {
+            let (seq, read) = self.events.next_numbered()?;
+            if let Some(read) = read.transpose() {
+                // Without a number it is not known whose turn it is: nothing may come before it.
+                return Some((seq.unwrap_or(Seq::ZERO), read));
+            }
+        }
+    }
+
     fn advance(&mut self) -> Result<Option<Record>, Error> {
         if self.tick.is_none() {
             self.tick = self.next_tick()?;
         }
         if self.event.is_none() {
-            self.event = self.events.next().transpose()?;
+            self.event = self.next_event();
         }
         let is_tick_first = match (&self.tick, &self.event) {
-            (Some(tick), Some(event)) => tick.seq < event.seq,
+            (Some(tick), Some((seq, _))) => tick.seq < *seq,
             (tick, _) => tick.is_some(),
         };
-        Ok(if is_tick_first { self.tick.take() } else { self.event.take() })
+        if is_tick_first {
+            return Ok(self.tick.take());
+        }
+        self.event.take().map(|(_, event)| event).transpose()
     }
 }
 

@@ -16,11 +16,11 @@ use std::{
 
 use systembot_model::{Event, Record, Seq, State};
 use systembot_storage::{
-    Error, EventFilter, Log,
+    Error, EventFilter, Log, codec,
     query::{Request, Row, answer},
 };
 
-use crate::world::{World, all, at, sampled, sorted};
+use crate::world::{World, all, asked, at, sampled, sorted};
 
 /// Longest that a process may take over a damaged log, far above what a whole one takes.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -373,4 +373,150 @@ fn a_check_tells_what_does_not_read_back() {
     assert!(found.faults.iter().any(|fault| fault.contains("does not read back")), "{found:?}");
     assert!(found.faults.iter().any(|fault| fault.contains("cannot be folded")), "{found:?}");
     assert!(!found.records.contains(&41), "the record that was changed is given");
+}
+
+/// A log of two groups of series: two chunks each, five ticks in the ring, and an event with every tenth tick.
+fn small() -> World {
+    let mut world = World::new();
+    let names: Vec<String> = (0..12).map(|name| format!("metric_{name}")).collect();
+    for i in 0..485 {
+        let readings: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), f64::from(i))).collect();
+        let mut events = vec![sampled(&readings)];
+        if i % 10 == 0 {
+            events.push(Event::Noted { subject: format!("s{i}"), text: String::new() });
+        }
+        world.log().append(at(i64::from(i) * 15_000), events).unwrap();
+    }
+    world.close();
+    world
+}
+
+/// Changes a tree behind the log's back, where the database itself finds nothing wrong.
+fn edit(world: &World, tree: &str, work: &dyn Fn(&sled::Tree)) {
+    let mut attempts = 0;
+    let db = loop {
+        // The log that was just closed may hold its lock for a moment.
+        match sled::open(world.data().join("log")) {
+            Ok(db) => break db,
+            Err(error) => assert!(attempts < 50, "{error}"),
+        }
+        attempts += 1;
+        thread::park_timeout(Duration::from_millis(10));
+    };
+    work(&db.open_tree(tree).unwrap());
+    db.flush().unwrap();
+}
+
+/// Changes the last byte but ten of the value at a place.
+fn spoil(place: usize) -> impl Fn(&sled::Tree) {
+    move |tree| {
+        let (key, value) = tree.iter().nth(place).unwrap().unwrap();
+        let mut value = value.to_vec();
+        let last = value.len() - 11;
+        value[last] ^= 1;
+        tree.insert(key, value).unwrap();
+    }
+}
+
+fn remove(place: usize) -> impl Fn(&sled::Tree) {
+    move |tree| {
+        let (key, _) = tree.iter().nth(place).unwrap().unwrap();
+        tree.remove(key).unwrap();
+    }
+}
+
+fn faults(world: &World) -> Vec<String> {
+    let rows = asked(&world.reader(), &State::default(), &Request::Verify);
+    let [Row::Verified(verified)] = rows.as_slice() else { panic!("{rows:?}") };
+    verified.faults.clone()
+}
+
+#[test]
+fn a_check_tells_each_value_that_is_wrong() {
+    let check = |tree: &str, work: &dyn Fn(&sled::Tree), expected: &[&str]| {
+        let mut world = small();
+        edit(&world, tree, work);
+        world.reopen();
+        let faults = faults(&world);
+        assert_eq!(faults.len(), expected.len(), "{tree}: {faults:?}");
+        for (fault, expected) in faults.iter().zip(expected) {
+            assert!(
+                fault.contains(expected) && !fault.contains('\n'),
+                "{tree}: {fault} is not about {expected}"
+            );
+        }
+    };
+    check("chunk", &|_| {}, &[]);
+    // The second chunk of the second group begins with tick 240, after 24 events.
+    let place = "chunk 265 of group 1 from 1970-01-01T01:00:00.000Z: ";
+    check(
+        "chunk",
+        &spoil(3),
+        &[&format!("{place}the log is damaged: a chunk: checksum"), "265: the records from here"],
+    );
+    check(
+        "chunk",
+        &remove(3),
+        &["265: the chunk of group 1 that begins with it is missing", "265: the records from"],
+    );
+    let moved = |tree: &sled::Tree| {
+        let (_, value) = tree.iter().nth(2).unwrap().unwrap();
+        let (key, _) = tree.iter().nth(3).unwrap().unwrap();
+        tree.insert(key, value).unwrap();
+    };
+    check("chunk", &moved, &["lies in the place of another", "265: the records from here on"]);
+    check("order", &remove(3), &[&format!("{place}is not found by its number")]);
+    check(
+        "event",
+        &spoil(5),
+        &["57: the log is damaged: record 57: checksum", "57: the records from here on"],
+    );
+    check("event", &remove(5), &["57: the record is missing"]);
+    // Slots that are sealed stay; tick 482 is in slot 226.
+    check("hot", &remove(226), &["532: the record is missing"]);
+    let later = |tree: &sled::Tree| {
+        let (key, value) = tree.iter().nth(5).unwrap().unwrap();
+        tree.insert(key, [&[9], &value[1..]].concat()).unwrap();
+    };
+    check("event", &later, &["57: record 57 was written by a later version", "57: the records from here on"]);
+}
+
+#[test]
+fn a_check_tells_alerts_that_contradict_each_other() {
+    let mut world = World::new();
+    let resolved = |id| Event::AlertResolved { id, value: None, message: String::new(), told: false };
+    let done = world.log().append(at(0), vec![resolved(7), Event::Stopped, resolved(8)]).unwrap();
+    assert_eq!(done.records.len(), 3);
+    let expected = ["1: is about alert 7, which never fired", "3: is about alert 8, which never fired"];
+    assert_eq!(faults(&world), expected);
+}
+
+#[test]
+fn what_a_log_cannot_be_opened_without_is_named() {
+    let check = |tree: &str, work: &dyn Fn(&sled::Tree), expected: &str| {
+        let world = small();
+        edit(&world, tree, work);
+        let refused = Log::open(&world.data().join("log")).err().unwrap().to_string();
+        assert_eq!(refused, expected, "{tree}");
+    };
+    let put = |key: &'static [u8], value: Vec<u8>| {
+        move |tree: &sled::Tree| {
+            tree.insert(key, value.clone()).unwrap();
+        }
+    };
+    let later = "the log (format 2) was written by a later version of systembot: use that one";
+    check("meta", &put(b"format", codec::encode(&2_u16).unwrap()), later);
+    let bad = "the log is damaged: the watermark: frame of 3 bytes where 9 were expected";
+    check("meta", &put(b"sealed", vec![1, 0, 0]), bad);
+    let bad = "the log is damaged: id: payload is malformed: ";
+    check(
+        "meta",
+        &put(b"id", codec::encode("no number at all").unwrap()),
+        &format!("{bad}Slice had bytes remaining after deserialization"),
+    );
+    let gone = |tree: &sled::Tree| tree.remove([&b"series/"[..], &[0, 0, 0, 4]].concat()).map(drop).unwrap();
+    check("meta", &gone, "the log is damaged: catalogue entry 5 is not the next one");
+    let gone = |tree: &sled::Tree| tree.remove(b"id").map(drop).unwrap();
+    check("meta", &gone, "the log is damaged: the log has no id");
+    check("hot", &spoil(3), "the log is damaged: a tick of the ring: checksum does not match");
 }
