@@ -11,6 +11,7 @@ use std::{
     hash::{BuildHasher, Hasher, RandomState},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use systembot_model::{Event, Record, Sample, Seq, Timestamp};
@@ -27,6 +28,10 @@ use crate::{
     view::{Sealed, Shared},
 };
 
+/// Attempts to get the lock again after it was given up in this process.
+const LOCK_ATTEMPTS: u32 = 50;
+/// Pause between two of them.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Version of everything in the database but the frames, which have their own.
 const FORMAT: u16 = 1;
 const FORMAT_KEY: &[u8] = b"format";
@@ -82,9 +87,17 @@ impl Log {
     /// # Errors
     /// As [`Log::open`]; the log refuses to write until a later attempt succeeds.
     pub fn reopen(&mut self) -> Result<(), Error> {
-        // The lock goes with it.
+        // The lock goes with it, a moment later: a thread of sled that has written its last bytes holds it still.
         self.store = None;
-        *self = Self::open_at(&self.dir, Some(self.seq))?;
+        let mut opened = Self::open_at(&self.dir, Some(self.seq));
+        for _ in 1..LOCK_ATTEMPTS {
+            if !matches!(opened, Err(Error::Locked { .. })) {
+                break;
+            }
+            std::thread::park_timeout(LOCK_PAUSE);
+            opened = Self::open_at(&self.dir, Some(self.seq));
+        }
+        *self = opened?;
         Ok(())
     }
 

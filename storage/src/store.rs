@@ -14,7 +14,6 @@ use std::{
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::Once,
-    time::Duration,
 };
 
 use sled::{
@@ -30,11 +29,6 @@ pub(crate) const VALUE_BYTES: usize = 7_000;
 const CACHE_BYTES: u64 = 2 << 20;
 /// sled reclaims space only in its flusher thread, so there must be one.
 const FLUSH_EVERY_MS: u64 = 1_000;
-/// Attempts to get the lock. A database that was just dropped in this process is held for moments still, by a
-/// thread of sled that has written its last bytes and not yet ended.
-const LOCK_ATTEMPTS: u32 = 50;
-/// Pause between two of them.
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The trees of a log, cheap to clone.
 #[derive(Clone)]
@@ -125,7 +119,7 @@ impl Store {
         if owner != rustix::process::geteuid().as_raw() {
             return Err(Error::NotOwner { dir: dir.to_owned(), owner });
         }
-        let db = open_patiently(dir)?;
+        let db = open_quietly(dir)?;
         let tree = |name: &str| db.open_tree(name).map_err(|error| failure(dir, error));
         let trees = Trees {
             meta: tree("meta")?,
@@ -264,17 +258,6 @@ fn is_full(error: &io::Error) -> bool {
         || ["StorageFull", "No space left", "QuotaExceeded"]
             .iter()
             .any(|word| error.to_string().contains(word))
-}
-
-/// Opens the database, or gives up when it is locked for longer than its last user needs to go.
-fn open_patiently(dir: &Path) -> Result<Db, Error> {
-    for _ in 1..LOCK_ATTEMPTS {
-        match open_quietly(dir) {
-            Err(Error::Locked { .. }) => std::thread::park_timeout(LOCK_PAUSE),
-            done => return done,
-        }
-    }
-    open_quietly(dir)
 }
 
 /// Opens the database; a panic inside, as on a truncated file, becomes an error without a backtrace on stderr.

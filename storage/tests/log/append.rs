@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use systembot_model::{Event, Seq};
 use systembot_storage::{Error, EventFilter, Log};
 
-use crate::world::{World, at, sampled, sorted};
+use crate::world::{World, at, patiently, sampled, sorted};
 
 #[test]
 fn records_are_numbered_and_come_back_after_a_reopen() {
@@ -124,7 +124,7 @@ fn a_second_one_is_locked_out_and_the_directory_is_private() {
         assert_eq!(std::fs::metadata(dir).unwrap().permissions().mode() & 0o777, 0o700);
     }
     world.close();
-    assert!(Log::open(&world.data().join("log")).is_ok());
+    assert!(patiently(|| Log::open(&world.data().join("log"))).is_ok());
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! A log in a directory of its own, and short words for what goes in and comes out.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use systembot_model::{Event, Pattern, Reading, Record, Sample, Seq, Series, State, Timestamp};
 use systembot_storage::{
-    Choice, Log, Query, Reader,
+    Choice, Error, Log, Query, Reader,
     query::{Request, Row, answer},
 };
 
@@ -16,7 +20,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let log = Some(Log::open(&dir.path().join("data/log")).unwrap());
+        let log = Some(open(&dir.path().join("data/log")));
         Self { dir, log }
     }
 
@@ -35,7 +39,7 @@ impl World {
     /// Closes the log and opens it again.
     pub(crate) fn reopen(&mut self) {
         self.close();
-        self.log = Some(Log::open(&self.data().join("log")).unwrap());
+        self.log = Some(open(&self.data().join("log")));
     }
 
     pub(crate) fn close(&mut self) {
@@ -68,6 +72,22 @@ impl World {
     pub(crate) fn blobs(&self) -> usize {
         std::fs::read_dir(self.data().join("log/blobs")).unwrap().count()
     }
+}
+
+/// Opens a log that this process may have closed a moment ago: a thread of sled holds the lock a little longer.
+pub(crate) fn open(dir: &Path) -> Log {
+    patiently(|| Log::open(dir)).unwrap()
+}
+
+/// Tries again while the log is locked, for 5 s.
+pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 1..500 {
+        match attempt() {
+            Err(Error::Locked { .. }) => thread::park_timeout(Duration::from_millis(10)),
+            done => return done,
+        }
+    }
+    attempt()
 }
 
 pub(crate) fn at(ms: i64) -> Timestamp {
