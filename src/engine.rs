@@ -203,13 +203,12 @@ impl Engine {
     fn reopen(&mut self, failures: usize, desk: &mut Desk<'_, impl FnMut(Effect)>) {
         let wait = REOPEN_WAITS_S.get(failures).or(REOPEN_WAITS_S.last()).copied().unwrap_or(1);
         let until = self.clock.steady() + Duration::from_secs(wait);
-        loop {
-            let left = until.saturating_sub(self.clock.steady());
+        while let Some(left) = until.checked_sub(self.clock.steady()).filter(|left| !left.is_zero()) {
             match desk.runtime.block_on(async { timeout(left, desk.questions.recv()).await }) {
                 Ok(Some(question)) => self.answer(question, &mut desk.hand_out),
                 // Nobody can ask any more; the log is still worth the wait.
                 Ok(None) => self.clock.wait(left),
-                Err(_) => break,
+                Err(_) => {}
             }
         }
         if let Err(error) = self.log.reopen() {
