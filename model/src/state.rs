@@ -227,16 +227,16 @@ impl State {
     /// The value of a series in the newest tick; `None` where that lacks it.
     #[must_use]
     pub fn now(&self, series: &Series) -> Option<f64> {
-        let (at, value) = self.windows.get(series)?.last()?;
-        (Some(at) == self.sampled_at).then_some(value)
+        self.newest(self.windows.get(series)?)
+    }
+
+    fn newest(&self, window: &Window) -> Option<f64> {
+        window.last().filter(|(at, _)| Some(*at) == self.sampled_at).map(|(_, value)| value)
     }
 
     /// Series of the newest tick with their values, in order of name; those that have gone are left out.
     pub fn current(&self) -> impl Iterator<Item = (&Series, f64)> {
-        self.windows.iter().filter_map(|(series, window)| {
-            let (at, value) = window.last()?;
-            (Some(at) == self.sampled_at).then_some((series, value))
-        })
+        self.windows.iter().filter_map(|(series, window)| Some((series, self.newest(window)?)))
     }
 
     /// What `trends` tells, in order of name: series with a sample of the last 30 days.

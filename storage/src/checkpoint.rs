@@ -19,9 +19,8 @@ use crate::{codec, error::Error, fold::cuts, log::Log, scan::Records};
 /// Raised when the meaning of the state changes, but not its layout.
 const MEANING: u16 = 2;
 
-/// Samples of each series that a fold from the beginning takes: a window, and the ticks since a gap, which the
-/// state counts to 1,000.
-const FOLD_SAMPLES: usize = if limits::WINDOW_SAMPLES > 1_000 { limits::WINDOW_SAMPLES } else { 1_000 };
+/// Samples of each series that a fold from the beginning takes: a whole window.
+const FOLD_SAMPLES: usize = limits::WINDOW_SAMPLES;
 
 #[derive(Serialize, Deserialize)]
 struct Label {

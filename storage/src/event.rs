@@ -78,6 +78,16 @@ impl Events {
         Some(self.read(item))
     }
 
+    /// The next one that is wanted, with its number, where that is known.
+    pub(crate) fn next_wanted(&mut self) -> Option<(Option<Seq>, Result<Record, Error>)> {
+        loop {
+            let (seq, read) = self.next_numbered()?;
+            if let Some(found) = read.transpose() {
+                return Some((seq, found));
+            }
+        }
+    }
+
     fn read(&mut self, item: sled::Result<(sled::IVec, sled::IVec)>) -> Numbered {
         match item {
             Ok((key, value)) => match whole_key(&key) {
@@ -113,12 +123,7 @@ impl Iterator for Events {
     type Item = Result<Record, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let item = self.items.as_mut()?.next()?;
-            if let Some(found) = self.read(item).1.transpose() {
-                return Some(found);
-            }
-        }
+        self.next_wanted().map(|(_, found)| found)
     }
 }
 

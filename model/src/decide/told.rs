@@ -36,8 +36,7 @@ pub(super) fn woken(state: &State, now: Timestamp) -> Vec<Event> {
     for scope in &ended {
         events.push(Event::Unmuted { scope: (*scope).clone(), by: None });
     }
-    let was_muted =
-        |alert: &Alert| ended.iter().any(|scope| Pattern::new(scope).matches(&alert.fired.series));
+    let was_muted = |alert: &Alert| ended.iter().any(|scope| covers(scope, alert));
     tell_still_wrong(state, now, &ended, &mut events);
     let repeats: Vec<&Alert> = state
         .alerts
@@ -62,7 +61,6 @@ pub(crate) fn tell_still_wrong(
     if !state.run.is_on || !is_current(state) {
         return Vec::new();
     }
-    let covers = |scope: &String, alert: &Alert| Pattern::new(scope).matches(&alert.fired.series);
     let is_covered = |alert: &Alert| {
         let mut others =
             state.mutes.iter().filter(|(scope, mute)| mute.until > now && !ended.contains(scope));
@@ -75,6 +73,11 @@ pub(crate) fn tell_still_wrong(
         .filter(|alert| !is_silent(state, alert) && !is_covered(alert))
         .collect();
     tell(state, now, "the mute is over, still wrong:\n", &wrong, events)
+}
+
+/// Whether a mute of this scope is about an alert.
+fn covers(scope: &str, alert: &Alert) -> bool {
+    Pattern::new(scope).matches(&alert.fired.series)
 }
 
 /// The present sentence about an open alert, as it would be told now.

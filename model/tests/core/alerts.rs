@@ -83,19 +83,22 @@ fn all_changes_of_one_moment_are_one_message() {
     assert_eq!(told(&events), ["disk / is 95.0 % full #1\ndisk /home is 96.0 % full #2"]);
 }
 
+/// Reads a sensor with a high point of 80 and a critical one of 100 degrees; gives what is told.
+fn sensor(sim: &mut Sim, celsius: f64) -> String {
+    sim.wait(15);
+    let events = sim.tick(&[
+        ("temperature_celsius{sensor=\"cpu\"}", celsius),
+        ("temperature_high_celsius{sensor=\"cpu\"}", 80.0),
+        ("temperature_critical_celsius{sensor=\"cpu\"}", 100.0),
+    ]);
+    told(&events).join("|")
+}
+
 /// Defect 4 of the original: its temperature alerts ignored the cooldown, and had their texts swapped.
 #[test]
 fn critical_silences_high_and_each_says_its_own() {
     let mut sim = Sim::started(Rules::default());
-    let mut at = |celsius| {
-        sim.wait(15);
-        let events = sim.tick(&[
-            ("temperature_celsius{sensor=\"cpu\"}", celsius),
-            ("temperature_high_celsius{sensor=\"cpu\"}", 80.0),
-            ("temperature_critical_celsius{sensor=\"cpu\"}", 100.0),
-        ]);
-        told(&events).join("|")
-    };
+    let mut at = |celsius| sensor(&mut sim, celsius);
     assert_eq!(at(79.9), "");
     assert_eq!(at(80.0), "sensor cpu is hot: 80.0 °C (176.0 °F), its high point is 80.0 °C (176.0 °F) #1");
     assert_eq!(at(81.0), "");
@@ -310,15 +313,7 @@ fn a_service_that_is_watched_no_more_is_not_said_to_run_again() {
 #[test]
 fn high_stays_silent_until_critical_is_over() {
     let mut sim = Sim::started(Rules::default());
-    let mut at = |celsius| {
-        sim.wait(15);
-        let events = sim.tick(&[
-            ("temperature_celsius{sensor=\"cpu\"}", celsius),
-            ("temperature_high_celsius{sensor=\"cpu\"}", 80.0),
-            ("temperature_critical_celsius{sensor=\"cpu\"}", 100.0),
-        ]);
-        told(&events).join("|")
-    };
+    let mut at = |celsius| sensor(&mut sim, celsius);
     assert!(at(105.0).starts_with("sensor cpu is critically hot"));
     assert_eq!(at(99.0), "", "between the two, the critical alert is firing still");
     assert_eq!(

@@ -70,7 +70,7 @@ pub enum RemoteError {
     /// The daemon could not answer; the line says why.
     #[error("{0}")]
     Failed(String),
-    /// The daemon closed the connection before it answered: it is stopping, or has too many questions.
+    /// The daemon closed the connection before it answered: it is stopping.
     #[error("the daemon closed the connection: ask again")]
     Closed,
     /// The other side said nothing for too long: its process hangs.

@@ -134,22 +134,13 @@ impl Records {
         Ok(Some(Record { seq: Seq::new(seq), at, event: Event::Sampled(Sample { readings }) }))
     }
 
-    fn next_event(&mut self) -> Option<(Seq, Result<Record, Error>)> {
-        loop {
-            let (seq, read) = self.events.next_numbered()?;
-            if let Some(read) = read.transpose() {
-                // Without a number it is not known whose turn it is: nothing may come before it.
-                return Some((seq.unwrap_or(Seq::ZERO), read));
-            }
-        }
-    }
-
     fn advance(&mut self) -> Result<Option<Record>, Error> {
         if self.tick.is_none() {
             self.tick = self.next_tick()?;
         }
         if self.event.is_none() {
-            self.event = self.next_event();
+            // Without a number it is not known whose turn it is: nothing may come before it.
+            self.event = self.events.next_wanted().map(|(seq, read)| (seq.unwrap_or(Seq::ZERO), read));
         }
         let is_tick_first = match (&self.tick, &self.event) {
             (Some(tick), Some((seq, _))) => tick.seq < *seq,
