@@ -190,7 +190,7 @@ fn read_service(walk: &mut Walk<'_>, table: &Section<'_>) -> Option<Service> {
     let sh = walk.get(table, "sh", flag).unwrap_or_default();
     let runs_in_shell = if sh { RunsInShell::Yes } else { RunsInShell::No };
     let restart = walk.get(table, "restart", |value| bounds::command(text(value)?, runs_in_shell));
-    Some(Service { name: name?, matches: matches?, anywhere, restart, sh })
+    Some(Service { name: name?, matches: matches?, anywhere, restart, sh, ..Service::default() })
 }
 
 fn set<T>(target: &mut T, found: Option<T>) {

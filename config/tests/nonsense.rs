@@ -158,7 +158,14 @@ fn settings() -> impl Strategy<Value = Settings> {
                 let restart = restart.filter(|text| !text.trim().is_empty());
                 // What a shell is not to split must be well quoted; anything goes to a shell.
                 let sh = sh || restart.as_ref().is_some_and(|text| text.contains(['\'', '"', '\\']));
-                systembot_model::rules::Service { name: format!("{name}{i}"), matches, anywhere, restart, sh }
+                systembot_model::rules::Service {
+                    name: format!("{name}{i}"),
+                    matches,
+                    anywhere,
+                    restart,
+                    sh,
+                    ..Default::default()
+                }
             });
         services.collect()
     });

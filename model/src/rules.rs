@@ -2,7 +2,7 @@
 //!
 //! Recorded as JSON with every change, so that what was decided can be decided again.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,21 +32,98 @@ impl Severity {
     }
 }
 
-/// A process that should be running.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A program that should be running, and how it is started again.
+///
+/// It is found by `matches`, by `pidfile` (which must name a process that `matches` too, where both are set), or as a
+/// systemd `unit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
     /// Name in messages and commands.
     pub name: String,
-    /// What its command line begins with, see the manual for where it may begin.
+    /// What its command line begins with, see the manual for where it may begin; empty where it is found otherwise.
     #[serde(rename = "match")]
     pub matches: String,
     /// Whether the text may stand anywhere in the command line.
     pub anywhere: bool,
+    /// File that holds the number of its process, an absolute path.
+    pub pidfile: Option<String>,
+    /// The systemd unit that it is; of the manager of `user`, where that is set, else of the system's.
+    pub unit: Option<String>,
+    /// User it runs as, by name or number: other users' processes are not it, and root starts it as this user.
+    pub user: Option<String>,
     /// Command that starts it again, as the owner wrote it.
     pub restart: Option<String>,
     /// Whether that command goes to a shell.
     pub sh: bool,
+    /// Directory that it is started in, an absolute path.
+    pub directory: Option<String>,
+    /// Variables that it is started with besides the usual ones. Never recorded: they may be secrets.
+    #[serde(skip)]
+    pub environment: BTreeMap<String, String>,
+    /// How long a start may take: what has not come up by then has failed.
+    pub grace: Duration,
+    /// Services that must run before this one is started.
+    pub after: Vec<String>,
+    /// How its health is looked after, beyond that it exists.
+    pub check: Option<Check>,
+    /// Wait before the second start; it doubles with each further one.
+    pub backoff: Duration,
+    /// Longest wait between two starts.
+    pub backoff_max: Duration,
+    /// Starts within [`Self::start_limit_interval`] beyond which it is given up; 0 for no limit.
+    pub start_limit: u32,
+    /// Time for which starts count; a service that ran that long begins anew.
+    pub start_limit_interval: Duration,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            matches: String::new(),
+            anywhere: false,
+            pidfile: None,
+            unit: None,
+            user: None,
+            restart: None,
+            sh: false,
+            directory: None,
+            environment: BTreeMap::new(),
+            grace: Duration::from_secs(30),
+            after: Vec::new(),
+            check: None,
+            backoff: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(300),
+            start_limit: 5,
+            start_limit_interval: Duration::from_secs(600),
+        }
+    }
+}
+
+/// How the health of a running service is looked after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What must succeed.
+    pub probe: Probe,
+    /// Time within which it must.
+    pub timeout: Duration,
+    /// Time between two checks.
+    pub interval: Duration,
+    /// Whether a service that fails it is ended and started again; else it is only told.
+    pub restart: bool,
+}
+
+/// What tells that a service is well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    /// A connection to `host:port` is taken.
+    Tcp(String),
+    /// A GET of this URL is answered with 200 to 399.
+    Http(String),
+    /// A command, split into words without a shell, exits with 0.
+    Command(String),
 }
 
 /// Everything that decides over alerts and messages.

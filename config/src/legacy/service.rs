@@ -34,7 +34,7 @@ fn service(value: &str) -> Result<Service, String> {
     let command = command.trim();
     let restart = if command.is_empty() { None } else { Some(bounds::command(command, RunsInShell::No)?) };
     let name = limits::cut(name(&matches), NAME_BYTES).to_owned();
-    Ok(Service { name, matches, anywhere: false, restart, sh: false })
+    Ok(Service { name, matches, restart, ..Service::default() })
 }
 
 /// The name of a service that has none: the program or script that it begins with, without directory and ending.
