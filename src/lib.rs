@@ -1,6 +1,7 @@
 //! The daemon: edges and wiring around the pure core.
 
 pub mod address;
+pub mod child;
 pub mod clock;
 pub mod collect;
 pub mod control;
@@ -10,4 +11,5 @@ pub mod local;
 pub mod logging;
 pub mod run;
 pub mod sampler;
+pub mod supervise;
 pub mod transport;

@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context, bail};
 use systembot_cli::Setup;
 use systembot_config::Settings;
-use systembot_model::{Address, Effect, Input};
+use systembot_model::{Address, Effect, Input, effect::Start};
 use systembot_storage::remote::Client;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -34,7 +34,7 @@ use crate::{
     control::ControlSocket,
     engine::Engine,
     inbox::Inbox,
-    logging, sampler,
+    logging, sampler, supervise,
     transport::{
         bridge::{Bridge, Timeouts},
         drive::{Desk, ORDERS_MAX, Order, Pace, drive},
@@ -112,7 +112,10 @@ fn serve(run: &Run, runtime: &Runtime, signals: Signals) -> anyhow::Result<()> {
 
     let ended = runtime.block_on(async {
         let (orders, driving) = begin_transport(&run.settings, &inbox, &clock)?;
-        let mut hand_out = HandOut::new(&run.settings, orders.clone(), inbox.clone());
+        let services = run.settings.services.clone();
+        let (starts, _supervisor) = supervise::begin(services, &run.data_dir, inbox.clone(), Arc::clone(&clock))?;
+        let _checks = supervise::watch_health(&run.settings.services, &inbox);
+        let mut hand_out = HandOut::new(&run.settings, orders.clone(), starts, inbox.clone());
         let (engine_ended, mut engine_end) = oneshot::channel();
         let handle = Handle::current();
         let engine = thread::Builder::new().name("engine".into()).spawn(move || {
@@ -151,9 +154,6 @@ fn introduce(run: &Run) {
     }
     if run.settings.xmpp.is_some() {
         warn!("[xmpp] is understood, but this version does not serve it: chat goes by [bridge] alone");
-    }
-    if run.settings.services.iter().any(|service| service.restart.is_some()) {
-        warn!("services are watched, but this version does not start them again: it tells who died");
     }
     if run.config.is_some() {
         return;
@@ -247,6 +247,7 @@ async fn transport_ended(driving: &mut Driving) {
 /// Hands effects to whoever brings them about.
 struct HandOut {
     orders: Orders,
+    starts: std_mpsc::Sender<supervise::Order>,
     inbox: Inbox,
     runtime: Handle,
     address_url: String,
@@ -255,9 +256,15 @@ struct HandOut {
 }
 
 impl HandOut {
-    fn new(settings: &Settings, orders: Orders, inbox: Inbox) -> Self {
+    fn new(
+        settings: &Settings,
+        orders: Orders,
+        starts: std_mpsc::Sender<supervise::Order>,
+        inbox: Inbox,
+    ) -> Self {
         Self {
             orders,
+            starts,
             inbox,
             runtime: Handle::current(),
             address_url: settings.public_address.url.expose().to_owned(),
@@ -274,8 +281,14 @@ impl HandOut {
             Effect::Forget(messages) => self.order(Order::Forget(messages)),
             Effect::FetchAddress => self.fetch_address(),
             Effect::ReadProcesses(_) => self.read_processes(),
+            Effect::Start(start) => self.start(start),
             Effect::Show(text) => warn!("{text}"),
         }
+    }
+
+    fn start(&self, start: Start) {
+        // A supervisor that has ended takes the daemon down, and the next run closes the start as unknown.
+        let _ = self.starts.send(supervise::Order::Start(start));
     }
 
     fn order(&self, order: Order) {
@@ -324,7 +337,7 @@ impl HandOut {
 
 /// Makes the data directory for its owner alone. One that was there is closed to others too, if nothing else is in it.
 fn make_private(dir: &Path) -> std::io::Result<()> {
-    const OURS: [&str; 4] = ["log", "checkpoint", "checkpoint.new", "control.sock"];
+    const OURS: [&str; 5] = ["log", "checkpoint", "checkpoint.new", "control.sock", "services"];
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let is_ours = |entry: std::io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| OURS.iter().any(|name| entry.file_name() == *name))

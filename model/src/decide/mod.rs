@@ -1,8 +1,10 @@
 //! From an input to events: the only place that decides anything.
 
+mod alert;
 mod heard;
 mod lifecycle;
 mod sampled;
+mod service;
 mod told;
 
 use std::net::IpAddr;
@@ -12,6 +14,8 @@ use crate::{
     sample::Pass,
 };
 
+pub use service::Finished;
+pub(crate) use service::{ordered, stop_watching};
 pub use told::due;
 pub(crate) use told::{present, tell_still_wrong};
 
@@ -46,6 +50,15 @@ pub enum Input {
     AddressFetched(Result<IpAddr, String>),
     /// Two readings of the process table, one second apart, gave the busiest processes, busiest first.
     ProcessesRead(Vec<Process>),
+    /// The start of a watched service ended.
+    RestartFinished(Finished),
+    /// The health of a watched service was checked.
+    Checked {
+        /// Its name.
+        service: String,
+        /// What is wrong; `None` where it is well.
+        problem: Option<String>,
+    },
     /// A deadline of the state has come, see [`due`].
     Woken,
     /// The daemon is about to end, and may say goodbye.
@@ -74,6 +87,8 @@ pub fn decide(state: &State, now: &LocalTime, input: Input) -> Vec<Event> {
         }
         Input::AddressFetched(result) => heard::address_fetched(state, now, result),
         Input::ProcessesRead(processes) => heard::processes_read(state, now, &processes),
+        Input::RestartFinished(finished) => service::finished(state, now.at, finished),
+        Input::Checked { service, problem } => service::checked(state, now.at, &service, problem),
         Input::Woken => told::woken(state, now.at),
         Input::Leaving => lifecycle::leaving(state),
         Input::Stopping => lifecycle::stopping(state),
