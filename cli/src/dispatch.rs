@@ -25,6 +25,7 @@ use crate::{
         import::{self, import},
         mute::{Length, ack, mute, unmute},
         series::series,
+        services::services,
         shell::{completions, man},
         status::status,
         trends::trends,
@@ -197,6 +198,8 @@ fn answer(
         Question::Ask { text } => ask(&text.join(" "), source, view),
         Question::Status => status(data_dir, source, view),
         Question::Series => series(source, view),
+        Question::Services => services(source, view),
+        Question::Restart { service } => ask(&format!("restart {}", service.join(" ")), source, view),
         Question::History(args) => history(&args, source, view),
         Question::Trends { series } => trends(&series, source, view),
         Question::Alerts { since, open } => {

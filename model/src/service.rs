@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Seq, State, Timestamp, limits, rules::Service};
+use crate::{Address, Seq, Series, State, Timestamp, limits, rules::Service};
 
 /// The process that a service was found as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,6 +223,112 @@ pub fn waits_for<'a>(state: &State, service: &'a Service) -> Option<&'a str> {
         !state.missing.contains_key(name) && !is_starting
     };
     service.after.iter().find(|name| !is_up(name)).map(String::as_str)
+}
+
+/// How it stands with a watched service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// Nobody has looked for it yet.
+    Unknown,
+    /// It runs.
+    Running,
+    /// It runs, but its check fails.
+    Unhealthy,
+    /// It is being started.
+    Starting,
+    /// It does not run.
+    Missing,
+    /// It does not run, and was started too often.
+    GivenUp,
+    /// It is left alone until further notice.
+    NotWatched,
+}
+
+impl Standing {
+    /// Its word in output.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Running => "running",
+            Self::Unhealthy => "unhealthy",
+            Self::Starting => "starting",
+            Self::Missing => "missing",
+            Self::GivenUp => "given_up",
+            Self::NotWatched => "not_watched",
+        }
+    }
+}
+
+/// All there is to tell of a watched service in one line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Its name.
+    pub service: String,
+    /// How it stands.
+    pub standing: Standing,
+    /// The number of its process, where it runs and has one.
+    pub pid: Option<u32>,
+    /// Since when it stands so, as far as known.
+    pub since: Option<Timestamp>,
+    /// Starts of the last seven days.
+    pub restarts: u32,
+    /// Resident memory of its process.
+    pub memory_bytes: Option<f64>,
+    /// CPU time of its process between the two newest ticks, as a share of one CPU.
+    pub cpu_percent: Option<f64>,
+    /// When it is started next, where that is settled.
+    pub next_at: Option<Timestamp>,
+    /// The service that has to run before it is started.
+    pub waits_for: Option<String>,
+    /// What its check says is wrong.
+    pub problem: Option<String>,
+}
+
+/// A line for each watched service, in the order of the configuration.
+#[must_use]
+pub fn lines(state: &State, now: Timestamp) -> Vec<Line> {
+    state.rules.services.iter().map(|service| line(state, service, now)).collect()
+}
+
+/// The line of one service.
+#[must_use]
+pub fn line(state: &State, service: &Service, now: Timestamp) -> Line {
+    let name = &service.name;
+    let watched = state.services.get(name).cloned().unwrap_or_default();
+    let missing = state.missing.get(name).copied();
+    let (standing, since) = match (&watched.paused, &watched.ordered, missing) {
+        (Some((since, _)), _, _) => (Standing::NotWatched, Some(*since)),
+        (None, Some(_), missing) => (Standing::Starting, missing),
+        (None, None, Some(since)) if watched.given_up.is_some() => (Standing::GivenUp, Some(since)),
+        (None, None, Some(since)) => (Standing::Missing, Some(since)),
+        (None, None, None) => match watched.seen {
+            Some(seen) if watched.problem.is_some() => (Standing::Unhealthy, Some(seen.since)),
+            Some(seen) => (Standing::Running, Some(seen.since)),
+            None => (Standing::Unknown, None),
+        },
+    };
+    let runs = matches!(standing, Standing::Running | Standing::Unhealthy);
+    let of = |metric| Series::labelled(metric, "service", name);
+    Line {
+        service: name.clone(),
+        standing,
+        pid: watched.seen.and_then(|seen| seen.pid).filter(|_| runs),
+        since,
+        restarts: watched.restarts(now),
+        memory_bytes: state.now(&of("service_memory_bytes")).filter(|_| runs),
+        cpu_percent: cpu_percent(state, &of("service_cpu_seconds_total")).filter(|_| runs),
+        next_at: start_at(state, service).filter(|at| *at > Timestamp::MIN),
+        waits_for: waits_for(state, service).filter(|_| missing.is_some()).map(str::to_owned),
+        problem: watched.problem.filter(|_| runs),
+    }
+}
+
+fn cpu_percent(state: &State, series: &Series) -> Option<f64> {
+    state.now(series)?;
+    let ((from, before), (to, now)) = state.windows.get(series)?.last_two()?;
+    let seconds = to.since(from).as_secs_f64();
+    (seconds > 0.0 && now >= before).then(|| 100.0 * (now - before) / seconds)
 }
 
 #[cfg(test)]

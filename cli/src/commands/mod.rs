@@ -12,6 +12,7 @@ pub mod import;
 pub mod mute;
 pub mod samples;
 pub mod series;
+pub mod services;
 pub mod shell;
 pub mod status;
 pub mod trends;

@@ -1,12 +1,12 @@
 //! Commands about watched services: list, look at one, start it again, leave it alone for a while.
 
 use crate::{
-    Event, Series,
+    Event,
     command::{Answer, Ask},
     decide::{ordered, stop_watching},
     render::{bytes, counted, percent, span},
     rules::Service,
-    service::{Watched, waits_for},
+    service::{self, Standing},
 };
 
 /// What follows a service's name and pauses its watching.
@@ -25,67 +25,35 @@ pub(super) fn services(ask: &Ask<'_>) -> Answer {
 
 /// One service in one line: state, process, since when, restarts this week, memory and CPU.
 fn line(ask: &Ask<'_>, service: &Service) -> String {
-    let name = &service.name;
-    let watched = ask.state.services.get(name);
-    let mut parts = vec![standing(ask, service)];
-    let restarts = watched.map_or(0, |watched| watched.restarts(ask.now.at));
-    if restarts > 0 {
-        parts.push(format!("{} this week", counted(restarts.into(), "restart")));
+    let line = service::line(ask.state, service, ask.now.at);
+    let lasts =
+        line.since.map_or_else(String::new, |since| format!(" for {}", span(ask.now.at.since(since))));
+    let pid = line.pid.map_or_else(String::new, |pid| format!(" as pid {pid}"));
+    let mut parts = vec![match line.standing {
+        Standing::Unknown => "not looked for yet".into(),
+        Standing::Running => format!("running{pid}{lasts}"),
+        Standing::Unhealthy => {
+            format!(
+                "running{pid}{lasts}, but its check fails: {}",
+                line.problem.as_deref().unwrap_or_default()
+            )
+        }
+        Standing::Starting => "being started".into(),
+        Standing::Missing => format!("missing{lasts}"),
+        Standing::GivenUp => format!("missing{lasts}, given up; \"restart {}\" tries again", line.service),
+        Standing::NotWatched => format!("not watched{lasts}"),
+    }];
+    if line.standing == Standing::Missing && service.restart.is_some() {
+        parts.extend(line.waits_for.map(|first| format!("waits for {first}")));
+        let wait = line.next_at.map(|at| at.since(ask.now.at)).filter(|wait| !wait.is_zero());
+        parts.extend(wait.map(|wait| format!("next start in {}", span(wait))));
     }
-    let of = |metric| Series::labelled(metric, "service", name);
-    parts.extend(ask.state.now(&of("service_memory_bytes")).map(bytes));
-    parts.extend(
-        cpu_percent(ask, &of("service_cpu_seconds_total")).map(|share| format!("CPU {}", percent(share))),
-    );
-    format!("{name}: {}", parts.join(", "))
-}
-
-/// CPU time between the two newest ticks as a share of one CPU.
-fn cpu_percent(ask: &Ask<'_>, series: &Series) -> Option<f64> {
-    ask.state.now(series)?;
-    let ((from, before), (to, now)) = ask.state.windows.get(series)?.last_two()?;
-    let seconds = to.since(from).as_secs_f64();
-    (seconds > 0.0 && now >= before).then(|| 100.0 * (now - before) / seconds)
-}
-
-fn standing(ask: &Ask<'_>, service: &Service) -> String {
-    let state = ask.state;
-    let watched = state.services.get(&service.name).cloned().unwrap_or_default();
-    if let Some((since, _)) = &watched.paused {
-        return format!("not watched for {}", span(ask.now.at.since(*since)));
+    if line.restarts > 0 {
+        parts.push(format!("{} this week", counted(line.restarts.into(), "restart")));
     }
-    if watched.ordered.is_some() {
-        return "being started".into();
-    }
-    let Some(since) = state.missing.get(&service.name) else {
-        return running(ask, &watched);
-    };
-    let lasts = format!("missing for {}", span(ask.now.at.since(*since)));
-    if watched.given_up.is_some() {
-        return format!("{lasts}, given up; \"restart {}\" tries again", service.name);
-    }
-    if service.restart.is_none() {
-        return lasts;
-    }
-    if let Some(first) = waits_for(state, service) {
-        return format!("{lasts}, waits for {first}");
-    }
-    match watched.next_at.map(|at| at.since(ask.now.at)).filter(|wait| !wait.is_zero()) {
-        Some(wait) => format!("{lasts}, next start in {}", span(wait)),
-        None => lasts,
-    }
-}
-
-fn running(ask: &Ask<'_>, watched: &Watched) -> String {
-    let Some(seen) = watched.seen else {
-        return if ask.state.sampled_at.is_some() { "running".into() } else { "not looked for yet".into() };
-    };
-    let pid = seen.pid.map_or_else(String::new, |pid| format!(" as pid {pid}"));
-    let since = format!("for {}", span(ask.now.at.since(seen.since)));
-    match &watched.problem {
-        Some(problem) => format!("running{pid} {since}, but its check fails: {problem}"),
-        None => format!("running{pid} {since}"),
-    }
+    parts.extend(line.memory_bytes.map(bytes));
+    parts.extend(line.cpu_percent.map(|share| format!("CPU {}", percent(share))));
+    format!("{}: {}", line.service, parts.join(", "))
 }
 
 pub(super) fn service(ask: &Ask<'_>) -> Answer {
