@@ -7,6 +7,7 @@
 
 mod bounds;
 mod find;
+mod keys;
 mod legacy;
 mod mistake;
 mod nearest;
@@ -33,7 +34,7 @@ use source::{Reading, Source};
 pub struct Loaded {
     /// What it sets, over the defaults.
     pub settings: Settings,
-    /// What the owner should know but need not mend: unknown keys of the legacy form.
+    /// What the owner should know but need not mend: unknown keys of the legacy form, keys without effect.
     pub warnings: Vec<Mistake>,
 }
 
