@@ -1,6 +1,5 @@
 //! The table of everything that can be set in `systembot.toml`: the reader, the reference and the example all go
 //! by it, so a key without a sentence does not compile.
-#![expect(dead_code, reason = "the sentences are not printed yet")]
 
 /// A table of `systembot.toml`.
 pub(crate) struct Table {
@@ -380,7 +379,7 @@ const SERVICE: &[Key] = &[
     key(
         "unit",
         Kind::Text,
-        Unset::Nothing("\"test_bot.service\""),
+        Unset::Nothing("\"postgresql.service\""),
         "the name of a systemd unit",
         "The systemd unit that it is, instead of match and pidfile; without a suffix .service is meant. With user \
          it is a unit of that user's own manager.",

@@ -11,6 +11,7 @@ mod keys;
 mod legacy;
 mod mistake;
 mod nearest;
+mod reference;
 mod settings;
 mod show;
 pub mod size;
@@ -23,6 +24,7 @@ use std::path::Path;
 
 pub use find::{Env, Error, NamedBy, data_dir, find};
 pub use mistake::{Mistake, Mistakes};
+pub use reference::{example, reference};
 pub use settings::{Bridge, LogLevel, PublicAddress, Settings, Storage, Thresholds, Trend, Xmpp};
 pub use show::{Form, show, to_toml};
 pub use url::Url;

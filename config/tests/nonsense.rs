@@ -46,7 +46,7 @@ const SEEDS: [&str; 7] = [
     include_str!("../../tests/configs/valid/inline.toml"),
     include_str!("../../tests/configs/valid/legacy.conf"),
     include_str!("../../tests/configs/valid/legacy_forms.conf"),
-    include_str!("../systembot.toml"),
+    include_str!("../../docs/systembot.example.toml"),
     include_str!("../../tests/configs/valid/services.toml"),
     include_str!("../system_bot.conf.example"),
 ];
