@@ -21,6 +21,8 @@ pub const WINDOW_SAMPLES: usize = 800;
 pub const WINDOW_AGE: Duration = Duration::from_secs(30 * 86_400);
 /// Series whose windows are kept at once; more are recorded, but not judged.
 pub const LIVE_SERIES: usize = 4_096;
+/// Services that are watched; each costs a look at the process table and perhaps a check.
+pub const SERVICES: usize = 64;
 /// Open mutes; one more ends the one that would have ended first.
 pub const MUTES: usize = 64;
 /// Questions that wait for an outside answer (public address, two process readings).
