@@ -27,5 +27,6 @@ mod namespace;
 mod original;
 mod outage;
 mod run;
+mod services;
 mod tidy;
 mod transport;

@@ -47,6 +47,7 @@ pub fn services(source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome>
         ],
         &KEYS,
     );
+    let (at, zone) = (view.at(), view.zone().clone());
     for line in &status.services {
         list.fields(view.out, &fields(line))?;
         let dash = || "-".to_owned();
@@ -55,12 +56,12 @@ pub fn services(source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome>
             vec![
                 line.service.as_str().into(),
                 standing(line),
-                line.since.map_or_else(dash, |at| human::minute(at, view.zone())).into(),
+                line.since.map_or_else(dash, |since| human::minute(since, &zone)).into(),
                 line.pid.map_or_else(dash, |pid| pid.to_string()).into(),
                 line.restarts.to_string().into(),
                 line.memory_bytes.map_or_else(dash, render::bytes).into(),
                 line.cpu_percent.map_or_else(dash, render::percent).into(),
-                note(line, view).into(),
+                note(line, at).into(),
             ],
         )?;
     }
@@ -81,8 +82,8 @@ pub(super) fn standing(line: &Line) -> Cell {
     Cell::styled(line.standing.word().replace('_', " "), style)
 }
 
-fn note(line: &Line, view: &View<'_>) -> String {
-    let wait = line.next_at.map(|at| at.since(view.at())).filter(|wait| !wait.is_zero());
+fn note(line: &Line, now: Timestamp) -> String {
+    let wait = line.next_at.map(|at| at.since(now)).filter(|wait| !wait.is_zero());
     let parts = [
         line.problem.clone(),
         line.waits_for.as_ref().map(|first| format!("waits for {first}")),
