@@ -260,8 +260,7 @@ fn one_that_never_comes_up_is_given_up_told_and_left_alone_until_asked_for() {
         .iter()
         .map(|row| row["time"].as_str().unwrap().parse().unwrap())
         .collect();
-    let waits: Vec<i64> =
-        times.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_millis() as i64).collect();
+    let waits: Vec<i128> = times.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_millis()).collect();
     assert!(waits[0] >= 1000 && waits[1] >= 2000, "{waits:?}");
     assert!(daemon.log().contains(
         "service bad is down and given up: 3 starts in 10 min, the last: it ended with exit code 3"

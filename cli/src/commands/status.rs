@@ -333,7 +333,7 @@ services  web  running  since 2026-11-22 09:59
         check(
             Format::Json,
             |view| status(Path::new("/d"), &mut Fake::new(&rows), view),
-            "{\"name\":\"leela\",\"version\":\"0.1.0\",\"started_at\":\"2026-11-22T07:00:00.000Z\",\"running\":true,\"samples\":123456,\"series\":41,\"open_alerts\":1,\"backlog\":2,\"log_bytes\":5242880,\"data_dir\":\"/d\",\"config\":null,\"blind\":[{\"from\":\"2026-11-22T04:00:00.000Z\",\"reason\":\"stopped\",\"to\":\"2026-11-22T07:00:00.000Z\"}],\"services\":[{\"cpu_percent\":1.25,\"memory_bytes\":12345678.0,\"next_start\":null,\"pid\":4711,\"problem\":null,\"restarts\":2,\"service\":\"web\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"running\",\"waits_for\":null},{\"cpu_percent\":null,\"memory_bytes\":null,\"next_start\":null,\"pid\":null,\"problem\":null,\"restarts\":2,\"service\":\"db\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"missing\",\"waits_for\":null}]}\n",
+            "{\"name\":\"leela\",\"version\":\"0.1.0\",\"started_at\":\"2026-11-22T07:00:00.000Z\",\"running\":true,\"samples\":123456,\"series\":41,\"open_alerts\":1,\"backlog\":2,\"log_bytes\":5242880,\"data_dir\":\"/d\",\"config\":null,\"blind\":[{\"from\":\"2026-11-22T04:00:00.000Z\",\"reason\":\"stopped\",\"to\":\"2026-11-22T07:00:00.000Z\"}],\"services\":[{\"cpu_percent\":1.25,\"memory_bytes\":12345678,\"next_start\":null,\"pid\":4711,\"problem\":null,\"restarts\":2,\"service\":\"web\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"running\",\"waits_for\":null},{\"cpu_percent\":null,\"memory_bytes\":null,\"next_start\":null,\"pid\":null,\"problem\":null,\"restarts\":2,\"service\":\"db\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"missing\",\"waits_for\":null}]}\n",
         );
     }
 

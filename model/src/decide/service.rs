@@ -1,6 +1,6 @@
 //! Watched services: missed, found, started again, given up, unwell.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use crate::{
     Address, Event, Message, Seq, Series, State, Timestamp,
@@ -19,6 +19,8 @@ use super::{
     queue,
 };
 
+/// Time that services get to come up by themselves after a boot, where their grace is no longer.
+const BOOT: Duration = Duration::from_secs(60);
 /// Lines of a failed start's output that are told.
 const LAST_LINES: usize = 3;
 /// Bytes of them.
@@ -43,7 +45,7 @@ pub struct Finished {
 pub(super) fn looked(state: &State, pass: &Pass, id: &mut u64, changes: &mut Vec<Event>) {
     let booted_at = pass.sample.value("uptime_seconds").and_then(|uptime| {
         // What is no span of time (it cannot be, by the kernel) tells of no boot.
-        std::time::Duration::try_from_secs_f64(uptime).ok().map(|uptime| pass.at.minus(uptime))
+        Duration::try_from_secs_f64(uptime).ok().map(|uptime| pass.at.minus(uptime))
     });
     for settings in &state.rules.services {
         let name = &settings.name;
@@ -57,7 +59,10 @@ pub(super) fn looked(state: &State, pass: &Pass, id: &mut u64, changes: &mut Vec
         let is_outdated = watched.and_then(|watched| watched.finished_at).is_some_and(|at| at > pass.at);
         if let Some(found) = found {
             came(state, pass.at, name, found.seen, changes);
-        } else if pass.missing.contains(name) && !is_outdated {
+        } else if pass.missing.contains(name)
+            && !is_outdated
+            && !is_booting(watched, settings, booted_at, pass.at)
+        {
             if watched
                 .and_then(|watched| watched.given_up)
                 .is_some_and(|at| booted_at.is_some_and(|booted| at < booted))
@@ -86,6 +91,19 @@ pub(super) fn looked(state: &State, pass: &Pass, id: &mut u64, changes: &mut Vec
         let relief = format!("service {service} is no longer watched");
         changes.push(alert::ended(state, pass.at, open, None, &relief));
     }
+}
+
+/// Whether the machine has just booted and a service that has not run since may still be on its way, started by
+/// whoever starts it at boot: one more beside it would be one too many.
+fn is_booting(
+    watched: Option<&Watched>,
+    settings: &Service,
+    booted_at: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    let Some(booted_at) = booted_at else { return false };
+    let has_run = watched.and_then(|watched| watched.seen).is_some_and(|seen| seen.since >= booted_at);
+    !has_run && now.since(booted_at) < settings.grace.max(BOOT)
 }
 
 /// A service runs: told if it was missing.
