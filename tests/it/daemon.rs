@@ -26,6 +26,12 @@ pub(crate) struct Home {
     variables: Vec<(String, String)>,
 }
 
+/// The program under test: that of this build, or the one that `SYSTEMBOT_PROGRAM` names, a release build say.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("SYSTEMBOT_PROGRAM")
+        .map_or_else(|| env!("CARGO_BIN_EXE_systembot").into(), PathBuf::from)
+}
+
 /// What a command printed, and how it ended.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -114,7 +120,7 @@ impl Home {
 
     /// The program with these arguments, kept away from the machine's own configuration.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_systembot"));
+        let mut command = Command::new(program());
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.dir.path()).env("TZ", "UTC");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.arg("--data-dir").arg(self.data_dir());

@@ -145,17 +145,29 @@ fn services_of_each_kind_are_started_again() {
     let noisy =
         programs.script("noisy.sh", "while :; do echo 0123456789012345678901234567890123456789; done\n");
     let shell = programs.script("shell.sh", STAYS);
+    // Every second try of these two fails, or hangs.
+    let second = |name: &str, otherwise: &str| {
+        let count = programs.path(&format!("{name}.count")).display().to_string();
+        format!("echo x >> {count}; [ $(($(wc -l < {count}) % 2)) = 0 ] || {{ {otherwise}; }}\n")
+    };
+    let (flaky, sticky) = (programs.script("flaky.sh", STAYS), programs.script("sticky.sh", STAYS));
+    let fails =
+        programs.script("fails", &format!("{}exec sh {flaky}\n", second("flaky", "echo no port; exit 3")));
+    let hangs = programs.script("hangs", &format!("{}exec sh {sticky}\n", second("sticky", "sleep 1000")));
+    let run = |path: &str| format!("match = \"{path}\"\nrestart = \"sh {path}\"");
     let cases = [
-        ("fore", "fore.sh", format!("match = \"{fore}\"\nrestart = \"sh {fore}\"")),
+        ("fore", "fore.sh", run(&fore)),
         ("forked", "forked.sh", format!("match = \"forked.sh\"\nrestart = \"sh {launcher}\"")),
         ("pidfile", "with_pid.sh", format!("pidfile = \"{pidfile}\"\nrestart = \"sh {with_pid}\"")),
         ("late", "late.sh", format!("match = \"{late}\"\nsh = true\nrestart = \"sleep 2; exec sh {late}\"")),
-        ("noisy", "noisy.sh", format!("match = \"{noisy}\"\nrestart = \"sh {noisy}\"")),
+        ("noisy", "noisy.sh", run(&noisy)),
         (
             "shell",
             "shell.sh",
-            format!("match = \"{shell}\"\nsh = true\nrestart = \"X=1; exec sh \\\"{shell}\\\" & exit 0\""),
+            format!("match = \"{shell}\"\nsh = true\nrestart = \"X=1; exec sh '{shell}' & exit 0\""),
         ),
+        ("flaky", "flaky.sh", format!("match = \"{flaky}\"\nrestart = \"sh {fails}\"")),
+        ("sticky", "sticky.sh", format!("match = \"{sticky}\"\nrestart = \"sh {hangs}\"\ngrace = \"2s\"")),
     ];
     let toml: String = cases.iter().map(|(name, _, keys)| service(name, keys)).collect();
     let home = Home::with_toml(&format!("{HEAD}{toml}"));
@@ -163,7 +175,7 @@ fn services_of_each_kind_are_started_again() {
     let kills = kills();
     for round in 0..=kills {
         for (name, script, _) in &cases {
-            eventually(&format!("{name} to run, round {round}"), Duration::from_secs(60), || {
+            eventually(&format!("{name} to run, round {round}"), Duration::from_secs(90), || {
                 programs.pid(script).is_some()
                     && count(&home, "service_recovered", name) == round + 1
                     && row(&home, name)["pid"] == programs.pid(script).unwrap()
@@ -173,6 +185,7 @@ fn services_of_each_kind_are_started_again() {
             // Half way a daemon that is killed in the middle of it all changes nothing.
             cases.iter().for_each(|(_, script, _)| programs.kill(script));
             if round % 2 == 1 {
+                SystemClock.wait(Duration::from_millis(u64::try_from(round).unwrap() % 7 * 400));
                 daemon.kill();
                 daemon = home.start();
             }
@@ -180,6 +193,8 @@ fn services_of_each_kind_are_started_again() {
     }
     for (name, _, _) in &cases {
         let finished = events(&home, "restart_finished", name);
+        let bad = finished.iter().filter(|row| row["outcome"] == "failed").count();
+        assert_eq!(bad > 0, matches!(*name, "flaky" | "sticky"), "{name}: {finished:#?}");
         let good =
             finished.iter().filter(|row| row["outcome"] == "running" || row["outcome"] == "already_running");
         assert!(good.count() <= kills + 1, "{name}: {finished:#?}");
