@@ -24,6 +24,7 @@ pub mod sample;
 pub mod series;
 pub mod state;
 pub mod stats;
+pub mod summary;
 pub mod time;
 pub mod window;
 

@@ -2,6 +2,7 @@
 
 mod heard;
 mod lifecycle;
+mod reload;
 mod sampled;
 mod told;
 
@@ -12,6 +13,7 @@ use crate::{
     sample::Pass,
 };
 
+pub use reload::Reread;
 pub use told::due;
 pub(crate) use told::{present, tell_still_wrong};
 
@@ -46,6 +48,8 @@ pub enum Input {
     AddressFetched(Result<IpAddr, String>),
     /// Two readings of the process table, one second apart, gave the busiest processes, busiest first.
     ProcessesRead(Vec<Process>),
+    /// The configuration was read again: what it asks for, or its mistake in one line.
+    ConfigurationRead(Result<Reread, String>),
     /// A deadline of the state has come, see [`due`].
     Woken,
     /// The daemon is about to end, and may say goodbye.
@@ -74,6 +78,8 @@ pub fn decide(state: &State, now: &LocalTime, input: Input) -> Vec<Event> {
         }
         Input::AddressFetched(result) => heard::address_fetched(state, now, result),
         Input::ProcessesRead(processes) => heard::processes_read(state, now, &processes),
+        Input::ConfigurationRead(Ok(reread)) => reload::taken(state, &reread),
+        Input::ConfigurationRead(Err(mistake)) => reload::refused(state, &mistake),
         Input::Woken => told::woken(state, now.at),
         Input::Leaving => lifecycle::leaving(state),
         Input::Stopping => lifecycle::stopping(state),
