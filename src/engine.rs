@@ -8,6 +8,7 @@ use systembot_model::{
     Address, Effect, Event, Input, LocalTime, Question, Record, State,
     command::{self, Reply},
     decide, due, effects, owed,
+    summary::summary,
 };
 use systembot_storage::{Log, query::Row};
 use tokio::{
@@ -20,7 +21,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     clock::Clock,
-    inbox::{Answered, Asked, Ends, Entry, in_zone},
+    inbox::{Answered, Asked, Ends, Entry, HandOut, in_zone},
 };
 
 /// Longest wait for an input: the wall clock may have been set since a deadline was looked up.
@@ -36,14 +37,15 @@ pub struct Engine {
     state: State,
     clock: Arc<dyn Clock>,
     waiting: Vec<(Question, oneshot::Sender<Answered>)>,
+    /// Samples that this run recorded.
+    samples: u64,
 }
 
 /// What the engine needs while it runs.
-struct Desk<'a, H> {
+struct Desk<'a> {
     questions: mpsc::Receiver<Asked>,
     runtime: &'a Handle,
-    /// Hands effects to whoever brings them about.
-    hand_out: H,
+    hand_out: HandOut,
 }
 
 /// What the engine does next.
@@ -72,7 +74,7 @@ impl Engine {
             );
         }
         let state = log.load_state()?;
-        Ok(Self { log, state, clock, waiting: Vec::new() })
+        Ok(Self { log, state, clock, waiting: Vec::new(), samples: 0 })
     }
 
     /// The state as of the newest record.
@@ -107,7 +109,7 @@ impl Engine {
     }
 
     /// Works through the inbox until [`Input::Stopping`] is recorded, handing effects out.
-    pub fn run(mut self, inbox: Ends, runtime: &Handle, hand_out: impl FnMut(Effect)) {
+    pub fn run(mut self, inbox: Ends, runtime: &Handle, hand_out: HandOut) {
         let Ends { mut entries, questions } = inbox;
         let mut desk = Desk { questions, runtime, hand_out };
         let mut pause = Duration::ZERO;
@@ -146,7 +148,7 @@ impl Engine {
         self.checkpoint();
     }
 
-    fn take(&mut self, entry: Entry, desk: &mut Desk<'_, impl FnMut(Effect)>) {
+    fn take(&mut self, entry: Entry, desk: &mut Desk<'_>) {
         match entry {
             Entry::Input { input, done } => {
                 self.input(input, desk);
@@ -160,21 +162,29 @@ impl Engine {
                 // As above.
                 let _ = reply.send(row);
             }
+            Entry::HandTo { hand_out, resume } => {
+                desk.hand_out = hand_out;
+                self.owed().into_iter().filter(resume).for_each(&mut desk.hand_out);
+            }
         }
     }
 
-    fn answer(&mut self, question: Asked, hand_out: &mut impl FnMut(Effect)) {
+    fn answer(&mut self, question: Asked, hand_out: &mut HandOut) {
         match question {
             Asked::Line { from, text, zone, reply } => self.ask(&from, &text, zone, reply, hand_out),
             Asked::Look(reply) => {
                 // Who asked may have gone.
                 let _ = reply.send((self.log.reader(), self.state.clone()));
             }
+            Asked::Pulse(reply) => {
+                // As above.
+                let _ = reply.send(summary(&self.state, self.samples));
+            }
         }
     }
 
     /// Takes an input, however long the log refuses to be written: nothing is told that is not recorded.
-    fn input(&mut self, input: Input, desk: &mut Desk<'_, impl FnMut(Effect)>) {
+    fn input(&mut self, input: Input, desk: &mut Desk<'_>) {
         let mut failures = 0_usize;
         let effects = loop {
             match self.step(&input) {
@@ -201,7 +211,7 @@ impl Engine {
     }
 
     /// sled keeps failing once a write has failed: only a new handle writes again.
-    fn reopen(&mut self, failures: usize, desk: &mut Desk<'_, impl FnMut(Effect)>) {
+    fn reopen(&mut self, failures: usize, desk: &mut Desk<'_>) {
         let wait = REOPEN_WAITS_S.get(failures).or(REOPEN_WAITS_S.last()).copied().unwrap_or(1);
         let until = self.clock.steady() + Duration::from_secs(wait);
         while let Some(left) = until.checked_sub(self.clock.steady()).filter(|left| !left.is_zero()) {
@@ -228,6 +238,9 @@ impl Engine {
         let appended = self.log.append(now.at, events)?;
         for record in &appended.records {
             self.state.apply(record);
+            if let Event::Sampled(sample) = &record.event {
+                self.samples += u64::try_from(sample.readings.len()).unwrap_or(0);
+            }
             log_record(record);
         }
         if let Some(error) = appended.problem {
@@ -253,6 +266,7 @@ impl Engine {
             | Input::ProcessesRead(_)
             | Input::RestartFinished(_)
             | Input::Checked { .. }
+            | Input::ConfigurationRead(_)
             | Input::Woken
             | Input::Leaving
             | Input::Stopping => now,
@@ -266,7 +280,7 @@ impl Engine {
         text: &str,
         zone: Option<(i32, String)>,
         reply: oneshot::Sender<Answered>,
-        hand_out: &mut impl FnMut(Effect),
+        hand_out: &mut HandOut,
     ) {
         let now = in_zone(self.clock.local(), zone);
         let answer = command::answer(&self.state, &now, from, text);
@@ -387,6 +401,6 @@ fn log_record(record: &Record) {
         | Event::Salvaged { .. }
         | Event::Asked { .. }
         | Event::Answered { .. }
-        | Event::AddressFetched { .. } => debug!(seq, kind, "recorded"),
+        | Event::AddressFetched { .. } => debug!(seq, kind, "record {seq}"),
     }
 }

@@ -1,7 +1,7 @@
 //! The way into the engine: a bounded queue of what has to be recorded, and one of questions beside it, which are
 //! answered also while the log cannot be written and the other queue waits.
 
-use systembot_model::{Address, Input, LocalTime, State};
+use systembot_model::{Address, Effect, Input, LocalTime, State};
 use systembot_storage::{
     Reader,
     query::{Import, Row},
@@ -13,7 +13,10 @@ pub const WAITING_MAX: usize = 256;
 /// Questions that may wait: more than the control socket takes at once.
 const QUESTIONS_MAX: usize = 16;
 
-/// What the engine has to record.
+/// Brings effects about, or hands them to whoever does.
+pub type HandOut = Box<dyn FnMut(Effect) + Send>;
+
+/// What the engine has to do, in order.
 pub enum Entry {
     /// Take an input.
     Input {
@@ -28,6 +31,13 @@ pub enum Entry {
         import: Box<Import>,
         /// Takes what became of it.
         reply: oneshot::Sender<Row>,
+    },
+    /// Hand effects to somebody else from now on.
+    HandTo {
+        /// To whom.
+        hand_out: HandOut,
+        /// Of what is owed, what the new one has to bring about because nobody else does any more.
+        resume: fn(&Effect) -> bool,
     },
 }
 
@@ -46,6 +56,8 @@ pub enum Asked {
     },
     /// Show the state of now, with a reader of the log at the same number or a later one.
     Look(oneshot::Sender<(Reader, State)>),
+    /// Show that the engine goes on, by the state in one line.
+    Pulse(oneshot::Sender<String>),
 }
 
 /// The answer to a chat line.
@@ -110,6 +122,32 @@ impl Inbox {
     /// [`Closed`] when the engine has ended.
     pub fn put_entry(&self, entry: Entry) -> Result<(), Closed> {
         self.entries.blocking_send(entry).map_err(|_| Closed)
+    }
+
+    /// Does as [`Self::put`], and tells `done` once the input's records are durable and folded in.
+    ///
+    /// # Errors
+    /// [`Closed`] when the engine has ended.
+    pub fn put_and_tell(&self, input: Input, done: oneshot::Sender<()>) -> Result<(), Closed> {
+        self.put_entry(Entry::Input { input, done: Some(done) })
+    }
+
+    /// Has effects handed to somebody else, from the entries after this one on; see [`Entry::HandTo`].
+    ///
+    /// # Errors
+    /// [`Closed`] when the engine has ended.
+    pub async fn hand_to(&self, hand_out: HandOut, resume: fn(&Effect) -> bool) -> Result<(), Closed> {
+        self.entries.send(Entry::HandTo { hand_out, resume }).await.map_err(|_| Closed)
+    }
+
+    /// Waits for a sign of life of the engine: the state in one line.
+    ///
+    /// # Errors
+    /// [`Closed`] when the engine has ended.
+    pub async fn pulse(&self) -> Result<String, Closed> {
+        let (reply, answered) = oneshot::channel();
+        self.questions.send(Asked::Pulse(reply)).await.map_err(|_| Closed)?;
+        answered.await.map_err(|_| Closed)
     }
 
     /// Asks from a thread that may block while there are too many questions.

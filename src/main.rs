@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use systembot::{
     clock::{Clock, SystemClock},
-    local,
-    run::{self, Run},
+    local, run,
 };
-use systembot_cli::{Edges, Judged, Setup};
+use systembot_cli::{Edges, Judged};
 use systembot_model::{Rules, detect::Detector};
 
 fn main() -> ExitCode {
@@ -17,7 +16,7 @@ fn main() -> ExitCode {
         std::env::args_os(),
         &Edges {
             now: &|| SystemClock.now(),
-            run: &|setup: Setup| run::run(Run::new(setup)),
+            run: &run::run,
             ask: &local::ask,
             detector: &|| {
                 let mut detector = Detector::new(Rules::default());

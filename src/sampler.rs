@@ -9,8 +9,17 @@ use std::{
 };
 
 use systembot_model::Input;
+use tokio::sync::oneshot;
 
 use crate::{clock::Clock, collect::Collectors, inbox::Inbox};
+
+/// What ties the thread to whoever began it.
+pub struct Ends {
+    /// Dropped at its other end when the thread is to end.
+    pub stop: Receiver<()>,
+    /// Told once the first pass is recorded.
+    pub first: oneshot::Sender<()>,
+}
 
 /// Samples until told to stop: until the other end of `stop` is dropped, or the engine has ended.
 ///
@@ -21,12 +30,18 @@ pub fn run(
     interval: Duration,
     clock: &Arc<dyn Clock>,
     inbox: &Inbox,
-    stop: &Receiver<()>,
+    ends: Ends,
 ) {
+    let Ends { stop, first } = ends;
+    let mut first = Some(first);
     let mut next = clock.steady();
     loop {
-        let pass = collectors.collect();
-        if inbox.put(Input::Sampled(Box::new(pass))).is_err() {
+        let sampled = Input::Sampled(Box::new(collectors.collect()));
+        let put = match first.take() {
+            Some(first) => inbox.put_and_tell(sampled, first),
+            None => inbox.put(sampled),
+        };
+        if put.is_err() {
             return;
         }
         let now = clock.steady();

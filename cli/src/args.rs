@@ -138,6 +138,20 @@ Example: systembot detect load.csv | grep ',1$'")]
     /// Check, show or convert a configuration file
     #[command(subcommand)]
     Config(Config),
+    /// Have systemd run the bot, from now on and at each start
+    #[command(after_help = "\
+Writes the unit, with the path of this program and the configuration that --config names, and enables it. It says \
+what it did, or which command failed and what to type by hand. A unit that you changed is not overwritten.
+
+Examples:
+  systembot install --user                         as you, also while you are not logged in
+  systembot install --user --config ~/system_bot.conf
+  sudo systembot install --system                  as a user of its own, hardened
+  systembot install --user --dry-run               only tell what it would do")]
+    Install(Unit),
+    /// Undo `install`, and leave the log
+    #[command(after_help = "Example: systembot uninstall --user")]
+    Uninstall(Unit),
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:
@@ -151,6 +165,35 @@ Examples:
     /// Print the manual page
     #[command(after_help = "Example: systembot man | man -l -")]
     Man,
+}
+
+/// `install` and `uninstall`
+#[derive(Clone, Debug, Args)]
+pub struct Unit {
+    /// For whom.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Overwrite or remove also a unit that was changed
+    #[arg(long)]
+    pub force: bool,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Work on the system below this directory, which does not run: an image, say
+    #[arg(long, value_name = "DIR", requires = "system")]
+    pub root: Option<PathBuf>,
+}
+
+/// Whose unit is meant: one of the two.
+#[derive(Clone, Copy, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Scope {
+    /// A unit of your own
+    #[arg(long)]
+    pub user: bool,
+    /// A unit of the machine
+    #[arg(long)]
+    pub system: bool,
 }
 
 /// Commands that are one question to one source.
@@ -427,6 +470,9 @@ mod tests {
             "config check a.toml",
             "config show",
             "config import system_bot.conf",
+            "install --user --config system_bot.conf",
+            "install --system --root image --dry-run --force",
+            "uninstall --user",
             "completions zsh",
             "man",
         ] {
@@ -447,6 +493,9 @@ mod tests {
             "history load1 --agg median",
             "history load1 --limit -1",
             "export --as xml",
+            "install",
+            "install --user --system",
+            "uninstall --user --root image",
             "status --format yaml",
             "completions csh",
             "config",

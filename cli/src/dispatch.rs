@@ -23,6 +23,7 @@ use crate::{
         export::{Export, export},
         history::history,
         import::{self, import},
+        install,
         mute::{Length, ack, mute, unmute},
         series::series,
         services::services,
@@ -182,6 +183,8 @@ fn dispatch(cli: Cli, edges: &Edges<'_>, io: &mut Io<'_>, view: &mut View<'_>) -
             detect(&file.display().to_string(), &mut read(&file)?, &mut detector, view)
         }
         Command::Config(command) => config(&command, global.config.as_deref(), env, view),
+        Command::Install(unit) => install::install(&unit, &global, env, view),
+        Command::Uninstall(unit) => install::uninstall(&unit, &global, env, view),
         Command::Completions { shell } => completions(shell, view),
         Command::Man => man(view),
     }

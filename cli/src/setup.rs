@@ -14,6 +14,8 @@ pub struct Setup {
     pub loaded: Loaded,
     /// The file it came from, absolute; `None` on defaults.
     pub config: Option<PathBuf>,
+    /// The file that the command line names, absolute; `None` where the environment tells.
+    pub named: Option<PathBuf>,
     /// The data directory, absolute; it need not exist.
     pub data_dir: PathBuf,
 }
@@ -28,7 +30,21 @@ impl Setup {
         let loaded = read(config.as_deref())?;
         let dir = data_dir(global.data_dir.as_deref(), env)?;
         let data_dir = absolute(&dir)?;
-        Ok(Self { loaded, config: config.as_deref().map(absolute).transpose()?, data_dir })
+        let config = config.as_deref().map(absolute).transpose()?;
+        let named = global.config.as_deref().map(absolute).transpose()?;
+        Ok(Self { loaded, config, named, data_dir })
+    }
+
+    /// Finds and reads the configuration once more; the log stays where it is.
+    ///
+    /// # Errors
+    /// As [`Self::find`], and where there is no file any more: it may be on the way, and defaults are not meant.
+    pub fn again(&self, env: Env<'_>) -> Result<Self> {
+        let config = find(self.named.as_deref(), env)?.as_deref().map(absolute).transpose()?;
+        if let (Some(before), None) = (&self.config, &config) {
+            anyhow::bail!("{}: no such configuration file any more", before.display());
+        }
+        Ok(Self { loaded: read(config.as_deref())?, config, ..self.clone() })
     }
 }
 

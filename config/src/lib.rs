@@ -26,7 +26,7 @@ pub use find::{Env, Error, NamedBy, data_dir, find};
 pub use mistake::{Mistake, Mistakes};
 pub use reference::{example, reference};
 pub use settings::{Bridge, LogLevel, PublicAddress, Settings, Storage, Thresholds, Trend, Xmpp};
-pub use show::{Form, show, to_toml};
+pub use show::{Form, changes, show, to_toml};
 pub use url::Url;
 
 use source::{Reading, Source};

@@ -1,6 +1,6 @@
 //! Settings as text: for people, for programs, and as a `systembot.toml` that gives them again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -38,6 +38,44 @@ pub fn to_toml(settings: &Settings) -> String {
     // Naming the service makes the bot ask it hourly.
     document.public_address = document.public_address.filter(|_| settings.public_address.is_named);
     toml_text(&document)
+}
+
+/// Keys of `systembot.toml` whose settings differ, dotted; all of `[[service]]` counts as one. Tells no value.
+#[must_use]
+pub fn changes(from: &Settings, to: &Settings) -> Vec<String> {
+    let tree = |settings| {
+        let document = Document::new(settings, |url| url.expose().to_owned(), |value| value);
+        serde_json::to_value(&document).unwrap_or_default()
+    };
+    let mut keys = Vec::new();
+    differing("", &tree(from), &tree(to), &mut keys);
+    // Some of a service is not written to any document, and of the address only where it is asked.
+    if from.services != to.services && !keys.iter().any(|key| key == "service") {
+        keys.push("service".to_owned());
+    }
+    if from.public_address != to.public_address && !keys.iter().any(|key| key == "public_address.url") {
+        keys.push("public_address.url".to_owned());
+    }
+    keys
+}
+
+/// Adds the keys at or below a path where two trees differ; lists are compared as a whole.
+fn differing(path: &str, from: &Value, to: &Value, keys: &mut Vec<String>) {
+    let none = serde_json::Map::new();
+    let (from_table, to_table) = match (from, to) {
+        (Value::Object(from), Value::Object(to)) => (from, to),
+        (Value::Object(from), Value::Null) => (from, &none),
+        (Value::Null, Value::Object(to)) => (&none, to),
+        _ if from == to => return,
+        _ => return keys.push(path.to_owned()),
+    };
+    let names: BTreeSet<&String> = from_table.keys().chain(to_table.keys()).collect();
+    let of =
+        |table: &serde_json::Map<String, Value>, name: &str| table.get(name).cloned().unwrap_or_default();
+    for name in names {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        differing(&path, &of(from_table, name), &of(to_table, name), keys);
+    }
 }
 
 fn toml_text(document: &Document<'_>) -> String {
@@ -263,5 +301,37 @@ impl<'s> Check<'s> {
             interval: span::format(check.interval),
             restart: check.restart,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn parsed(text: &str) -> Settings {
+        crate::parse(text, Path::new("x.toml"), "leela").unwrap().settings
+    }
+
+    #[test]
+    fn keys_that_differ_are_named_and_no_value_is() {
+        let check = |from: &str, to: &str, expected: &[&str]| {
+            assert_eq!(changes(&parsed(from), &parsed(to)), expected, "{from} -> {to}");
+        };
+        check("", "", &[]);
+        check("sample_interval = \"15s\"\n", "", &[]);
+        check(
+            "",
+            "sample_interval = \"5s\"\n[trend]\nminimum_length = 3\n",
+            &["sample_interval", "trend.minimum_length"],
+        );
+        let bridge = |password: &str| format!("[bridge]\nurl = \"http://me:{password}@localhost:8003/\"\n");
+        check(&bridge("one"), &bridge("two"), &["bridge.url"]);
+        check("", &bridge("one"), &["bridge.poll_interval", "bridge.url"]);
+        check("", "[ignore]\nmounts = [\"/a\", \"/b\"]\n", &["ignore.mounts"]);
+        check("", "[[service]]\nname = \"a\"\nmatch = \"a\"\n", &["service"]);
+        // The address is the same, but it is asked hourly from now on.
+        check("", "[public_address]\nurl = \"https://api.ipify.org/\"\n", &["public_address.url"]);
     }
 }

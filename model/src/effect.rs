@@ -16,7 +16,14 @@ pub enum Effect {
     /// Start a service.
     Start(Start),
     /// Show a told alert on the daemon's own log.
-    Show(String),
+    Show {
+        /// Number of the record that told it.
+        seq: Seq,
+        /// Number of the alert.
+        alert: u64,
+        /// The sentence, with the alert's number.
+        text: String,
+    },
 }
 
 /// A service to be started, once.
@@ -55,15 +62,15 @@ fn effect(state: &State, record: &Record) -> Option<Effect> {
             let (service, ordered) = (service.clone(), record.seq);
             Some(Effect::Start(Start { service, ordered, stop: *stop, before }))
         }
-        Event::AlertFired(fired) => {
-            fired.told.then(|| Effect::Show(format!("{} #{}", fired.message, fired.id)))
-        }
-        Event::AlertRepeated { id, message } => Some(Effect::Show(format!("{message} #{id}"))),
-        Event::AlertResolved { id, message, told, .. } => {
-            told.then(|| Effect::Show(format!("{message} #{id}")))
-        }
+        Event::AlertFired(fired) => fired.told.then(|| show(record.seq, fired.id, &fired.message)),
+        Event::AlertRepeated { id, message } => Some(show(record.seq, *id, message)),
+        Event::AlertResolved { id, message, told, .. } => told.then(|| show(record.seq, *id, message)),
         _ => None,
     }
+}
+
+fn show(seq: Seq, alert: u64, message: &str) -> Effect {
+    Effect::Show { seq, alert, text: format!("{message} #{alert}") }
 }
 
 /// What a start must resume: undelivered messages in order, and unanswered questions.

@@ -25,6 +25,7 @@ pub mod series;
 pub mod service;
 pub mod state;
 pub mod stats;
+pub mod summary;
 pub mod time;
 pub mod window;
 

@@ -14,11 +14,12 @@ use std::{
     path::{Path, PathBuf},
     process::Child,
     sync::{Arc, mpsc},
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
 use systembot_model::{Input, decide::Finished, effect::Start, rules::Service, service::Outcome};
+use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 pub use self::check::watch as watch_health;
@@ -46,22 +47,52 @@ struct World {
     data_dir: PathBuf,
 }
 
-/// Begins to supervise; the thread ends once the sender is dropped, and leaves running what runs.
-///
-/// # Errors
-/// That no thread can be started.
-pub fn begin(
-    services: Vec<Service>,
-    data_dir: &Path,
-    inbox: Inbox,
-    clock: Arc<dyn Clock>,
-) -> std::io::Result<(mpsc::Sender<Order>, JoinHandle<()>)> {
-    let (orders, ordered) = mpsc::channel();
-    let world = World { roots: Roots::default(), clock, data_dir: data_dir.to_owned() };
-    let thread = thread::Builder::new().name("supervisor".into()).spawn(move || {
-        Supervisor::new(world, services, inbox).run(&ordered);
-    })?;
-    Ok((orders, thread))
+/// The supervisor's thread, and the way to it.
+#[derive(Debug)]
+pub struct Supervision {
+    orders: mpsc::Sender<Order>,
+    /// Closed when the thread ends, however it ends.
+    ended: oneshot::Receiver<()>,
+}
+
+impl Supervision {
+    /// Begins to supervise; the thread ends once every sender of orders is dropped, and leaves running what runs.
+    ///
+    /// # Errors
+    /// That no thread can be started.
+    pub fn begin(
+        services: Vec<Service>,
+        data_dir: &Path,
+        inbox: Inbox,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
+        let (orders, ordered) = mpsc::channel();
+        let (alive, ended) = oneshot::channel::<()>();
+        let world = World { roots: Roots::default(), clock, data_dir: data_dir.to_owned() };
+        thread::Builder::new().name("supervisor".into()).spawn(move || {
+            let _alive = alive;
+            Supervisor::new(world, services, inbox).run(&ordered);
+        })?;
+        Ok(Self { orders, ended })
+    }
+
+    /// Where orders go.
+    #[must_use]
+    pub const fn orders(&self) -> &mpsc::Sender<Order> {
+        &self.orders
+    }
+
+    /// Looks after other services from now on.
+    pub fn watch(&self, services: Vec<Service>) {
+        // One that has died takes the daemon down.
+        let _ = self.orders.send(Order::Services(services));
+    }
+
+    /// Returns once the thread has ended.
+    pub async fn ended(&mut self) {
+        // How it ended is told by the thread itself.
+        let _closed = (&mut self.ended).await;
+    }
 }
 
 struct Supervisor {

@@ -179,23 +179,7 @@ impl Home {
 
     /// Starts the daemon and does not wait.
     pub(crate) fn spawn(&self) -> Daemon {
-        let mut child = self
-            .command(&["run"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (stderr, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut log = lines.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        Daemon { child, log }
+        Daemon::begin(self.command(&["run"]))
     }
 }
 
@@ -206,6 +190,27 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// Starts the daemon that a command is, and keeps what it says.
+    pub(crate) fn begin(mut command: Command) -> Self {
+        command.stderr(Stdio::piped());
+        let mut daemon = Self::begin_silent(command);
+        let (stderr, lines) = (daemon.child.stderr.take().unwrap(), Arc::clone(&daemon.log));
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = lines.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        daemon
+    }
+
+    /// The same with its stderr where the command puts it.
+    pub(crate) fn begin_silent(mut command: Command) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        Self { child, log: Arc::default() }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -4,6 +4,7 @@
 //! - `collect`: the readers of the machine, against trees of their own and against this machine.
 //! - `transport`: what goes over the bridge and comes back, with every way it can fail.
 //! - `run`: the daemon's life, and questions while it runs and after.
+//! - `reload`: SIGHUP. `systemd`: the notify protocol, the journal, the units. `install`: writing and enabling them.
 //! - `original`: that each defect of the original bot has a test, and those that only the whole program shows.
 //! - `tidy`: what the manifests and the lock file must hold to.
 //! - `cli`: the command line as scripts and terminals see it.
@@ -23,10 +24,13 @@ mod collect;
 mod crash;
 mod daemon;
 mod full;
+mod install;
 mod namespace;
 mod original;
 mod outage;
+mod reload;
 mod run;
 mod services;
+mod systemd;
 mod tidy;
 mod transport;

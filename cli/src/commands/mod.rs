@@ -9,6 +9,7 @@ pub mod events;
 pub mod export;
 pub mod history;
 pub mod import;
+pub mod install;
 pub mod mute;
 pub mod samples;
 pub mod series;

@@ -81,24 +81,21 @@ fn open_alerts(state: &State) -> String {
 
 /// Greetings and goodbyes that could not be delivered, and what is owed to nobody any more.
 fn stale_messages(state: &State, rules: &Rules) -> Vec<Event> {
-    let (mut overtaken, mut orphaned) = (Vec::new(), Vec::new());
-    for (number, queued) in &state.outbox {
-        if !rules.destinations.contains(&queued.message.to) {
-            orphaned.push(*number);
-            continue;
-        }
-        match queued.message.kind {
-            MessageKind::Greeting | MessageKind::Goodbye => overtaken.push(*number),
-            MessageKind::Alert | MessageKind::Reply | MessageKind::Notice => {}
-        }
-    }
-    [
-        dropped(overtaken, "overtaken by a new start"),
-        dropped(orphaned, "its destination is no longer configured"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let is_stale = |kind| match kind {
+        MessageKind::Greeting | MessageKind::Goodbye => true,
+        MessageKind::Alert | MessageKind::Reply | MessageKind::Notice => false,
+    };
+    let overtaken = state.outbox.iter().filter(|(_, queued)| {
+        rules.destinations.contains(&queued.message.to) && is_stale(queued.message.kind)
+    });
+    let overtaken = overtaken.map(|(number, _)| *number).collect();
+    dropped(overtaken, "overtaken by a new start").into_iter().chain(orphaned(state, rules)).collect()
+}
+
+/// What is owed to destinations that these rules do not know.
+pub(super) fn orphaned(state: &State, rules: &Rules) -> Option<Event> {
+    let gone = state.outbox.iter().filter(|(_, queued)| !rules.destinations.contains(&queued.message.to));
+    dropped(gone.map(|(number, _)| *number).collect(), "its destination is no longer configured")
 }
 
 fn dropped(messages: Vec<Seq>, reason: &str) -> Option<Event> {

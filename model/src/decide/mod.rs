@@ -3,6 +3,7 @@
 mod alert;
 mod heard;
 mod lifecycle;
+mod reload;
 mod sampled;
 mod service;
 mod told;
@@ -14,6 +15,7 @@ use crate::{
     sample::Pass,
 };
 
+pub use reload::Reread;
 pub use service::Finished;
 pub(crate) use service::{ordered, stop_watching};
 pub use told::due;
@@ -59,6 +61,8 @@ pub enum Input {
         /// What is wrong; `None` where it is well.
         problem: Option<String>,
     },
+    /// The configuration was read again: what it asks for, or its mistake in one line.
+    ConfigurationRead(Result<Reread, String>),
     /// A deadline of the state has come, see [`due`].
     Woken,
     /// The daemon is about to end, and may say goodbye.
@@ -89,6 +93,8 @@ pub fn decide(state: &State, now: &LocalTime, input: Input) -> Vec<Event> {
         Input::ProcessesRead(processes) => heard::processes_read(state, now, &processes),
         Input::RestartFinished(finished) => service::finished(state, now.at, finished),
         Input::Checked { service, problem } => service::checked(state, now.at, &service, problem),
+        Input::ConfigurationRead(Ok(reread)) => reload::taken(state, &reread),
+        Input::ConfigurationRead(Err(mistake)) => reload::refused(state, &mistake),
         Input::Woken => told::woken(state, now.at),
         Input::Leaving => lifecycle::leaving(state),
         Input::Stopping => lifecycle::stopping(state),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use systembot_model::{Event, Input, Rules, State, event::BlindReason, sample::Note};
+use systembot_model::{
+    Event, Input, Rules, State, decide::Reread, event::BlindReason, sample::Note, summary::summary,
+};
 
 use crate::sim::{Sim, kinds, texts};
 
@@ -122,4 +124,54 @@ fn an_order_to_deliver_survives_in_the_state_alone() {
     });
     assert_eq!(folded, sim.state);
     assert_eq!(systembot_model::owed(&folded).len(), 1, "the reply; a greeting belongs to its own run");
+}
+
+fn reread(rules: &Rules, changed: &[&str]) -> Input {
+    let changed = changed.iter().map(ToString::to_string).collect();
+    Input::ConfigurationRead(Ok(Reread { rules: Box::new(rules.clone()), changed }))
+}
+
+#[test]
+fn settings_read_again_are_in_force_and_told() {
+    let mut sim = Sim::started(Rules::default());
+    let rules = Rules { disk_used_percent: 50.0, ..sim.rules.clone() };
+    let events = sim.step(reread(&rules, &["thresholds.disk_used_percent"]));
+    assert_eq!(kinds(&events), ["configured", "message_queued"]);
+    assert_eq!(texts(&events), ["configuration read again: 1 setting changed: thresholds.disk_used_percent"]);
+    assert_eq!(sim.state.rules.disk_used_percent, 50.0);
+    let events = sim.step(reread(&rules, &["log_level"]));
+    assert_eq!(kinds(&events), ["message_queued"], "the rules are what they were");
+    assert_eq!(texts(&sim.step(reread(&rules, &[]))), ["configuration read again: nothing changed"]);
+}
+
+#[test]
+fn a_destination_that_is_configured_no_more_is_owed_nothing() {
+    let mut sim = Sim::started(Rules::default());
+    sim.ask("load");
+    let rules = Rules { destinations: Vec::new(), ..sim.rules.clone() };
+    let events = sim.step(reread(&rules, &["bridge.url"]));
+    assert_eq!(kinds(&events), ["message_dropped", "configured"]);
+    assert!(sim.state.outbox.is_empty());
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_changes_nothing_and_is_told() {
+    let mut sim = Sim::started(Rules::default());
+    let rules = sim.state.rules.clone();
+    let mistake = "systembot.toml:3: nmae: unknown key: did you mean name?";
+    let events = sim.step(Input::ConfigurationRead(Err(mistake.into())));
+    assert_eq!(kinds(&events), ["message_queued"]);
+    assert!(texts(&events)[0].ends_with(mistake), "{events:?}");
+    assert_eq!(sim.state.rules, rules);
+}
+
+#[test]
+fn the_state_in_one_line() {
+    let mut sim = Sim::started(Rules::default());
+    assert_eq!(summary(&sim.state, 0), "0 samples of 0 series; no alert open; 1 message to be delivered");
+    sim.deliver();
+    sim.tick(&[("load1", 0.5), ("disk_used_percent{mount=\"/\"}", 99.0)]);
+    sim.deliver();
+    let line = summary(&sim.state, 2);
+    assert!(line.starts_with("2 samples of 2 series; ") && line.contains("open"), "{line}");
 }
