@@ -572,3 +572,25 @@ fn whoever_asks_for_a_start_in_chat_is_told_how_it_ends() {
     heard("web is running, pid ");
     assert_eq!(daemon.stop(), Some(0));
 }
+
+#[test]
+fn services_change_while_the_daemon_runs() {
+    let programs = Programs::new();
+    let (old, new) = (programs.script("old.sh", STAYS), programs.script("new.sh", STAYS));
+    let bad = "[[service]]\nname = \"bad\"\nmatch = \"no_such_bad\"\nrestart = \"false\"\nstart_limit = 1\n";
+    let home = Home::with_toml(&format!(
+        "{HEAD}{}{bad}",
+        service("old", &format!("match = \"{old}\"\nrestart = \"sh {old}\""))
+    ));
+    let daemon = home.start();
+    until("both to be settled", || state(&home, "old") == "running" && state(&home, "bad") == "given_up");
+    let better =
+        bad.replace("restart = \"false\"", &format!("restart = \"sh {new}\"")).replace("no_such_bad", &new);
+    fs::write(home.config().unwrap(), format!("{HEAD}{better}")).unwrap();
+    daemon.signal(Signal::HUP);
+    until("the other settings to be tried", || state(&home, "bad") == "running");
+    assert_eq!(row(&home, "bad")["pid"], programs.pid("new.sh").unwrap());
+    assert!(programs.pid("old.sh").is_some(), "what is watched no more goes on");
+    assert_eq!(home.rows(&["services"]).len(), 1);
+    assert_eq!(daemon.stop(), Some(0));
+}
