@@ -163,21 +163,22 @@ pub(crate) static TABLES: &[Table] = &[
     Table {
         path: "storage",
         is_list: false,
-        says: "How much is remembered. What is older, or beyond the size, is dropped, oldest first.",
+        says: "How much is remembered. What is older, or beyond the size, may be dropped, oldest first; this version \
+               keeps everything.",
         keys: &[
             key(
                 "retention",
                 Kind::Span,
                 Unset::Is("\"400d\""),
                 "1s to 36500d",
-                "Age at which samples are dropped.",
+                "Age above which samples may be dropped.",
             ),
             key(
                 "max_size",
                 Kind::Size,
                 Unset::Is("\"512MiB\""),
                 "1MiB to 1024TiB",
-                "Size of the log above which the oldest samples are dropped.",
+                "Size of the log above which the oldest samples may be dropped.",
             ),
         ],
     },
@@ -298,7 +299,8 @@ pub(crate) static TABLES: &[Table] = &[
     Table {
         path: "xmpp",
         is_list: false,
-        says: "An XMPP account of the bot's own. Without this table none is used.",
+        says: "An XMPP account of the bot's own. Without this table none is used. This version checks it, but does not \
+               serve it: chat goes by [bridge] alone.",
         keys: &[
             key(
                 "jid",

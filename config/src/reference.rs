@@ -337,6 +337,12 @@ mod tests {
             with.public_address.is_named = false;
             assert_eq!(with, read(""), "{}", twin.key);
         }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/migration.md");
+        let migration = std::fs::read_to_string(path).unwrap();
+        for twin in &TWINS {
+            let row = format!("\n| `{}` | `{}` |", twin.key, twin.twin);
+            assert!(migration.contains(&row), "docs/migration.md has no row {row}");
+        }
         for section in &SECTIONS {
             let with = read(&format!("[{}]\n{}", section.section, section.example));
             assert_eq!(with.services.len() + with.ignore_mounts.len(), 1);
