@@ -1,8 +1,11 @@
 //! Everything that can be set, checked and with defaults filled in.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
-use systembot_model::{Address, Rules, rules::Service};
+use systembot_model::{
+    Address, Rules,
+    rules::{Environment, Service},
+};
 
 use crate::{
     show::{Form, show},
@@ -179,7 +182,7 @@ impl Settings {
 
 /// A service without what is never recorded.
 fn recorded(service: &Service) -> Service {
-    Service { environment: BTreeMap::new(), ..service.clone() }
+    Service { environment: Environment::default(), ..service.clone() }
 }
 
 /// As they are shown: the environment of services may hold secrets.
@@ -220,6 +223,8 @@ impl LogLevel {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -246,10 +251,10 @@ mod tests {
     /// They may be secrets, and the log is for ever.
     #[test]
     fn variables_of_services_are_not_recorded() {
-        let environment = BTreeMap::from([("TOKEN".to_owned(), "hunter2".to_owned())]);
+        let environment = Environment(BTreeMap::from([("TOKEN".to_owned(), "hunter2".to_owned())]));
         let service = Service { name: "bot".into(), environment, ..Service::default() };
         let settings = Settings { services: vec![service], ..Settings::defaults("leela") };
-        assert!(settings.rules().services.iter().all(|service| service.environment.is_empty()));
+        assert!(settings.rules().services.iter().all(|service| service.environment.0.is_empty()));
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
 

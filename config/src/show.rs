@@ -259,7 +259,8 @@ impl<'s> Service<'s> {
         written: &impl Fn(&Url) -> String,
         value: &impl Fn(&'s str) -> &'s str,
     ) -> Self {
-        let environment = service.environment.iter().map(|(name, set)| (name.as_str(), value(set.as_str())));
+        let environment =
+            service.environment.0.iter().map(|(name, set)| (name.as_str(), value(set.as_str())));
         Self {
             name: &service.name,
             matches: Some(service.matches.as_str()).filter(|matches| !matches.is_empty()),
@@ -276,7 +277,7 @@ impl<'s> Service<'s> {
             backoff_max: span::format(service.backoff_max),
             start_limit: service.start_limit,
             start_limit_interval: span::format(service.start_limit_interval),
-            environment: (!service.environment.is_empty()).then(|| environment.collect()),
+            environment: (!service.environment.0.is_empty()).then(|| environment.collect()),
             check: service.check.as_ref().map(|check| Check::new(check, written)),
         }
     }

@@ -8,7 +8,7 @@ use systembot_config::{
     Bridge, Form, Loaded, LogLevel, PublicAddress, Settings, Storage, Thresholds, Trend, Url, Xmpp, load,
     parse, show, to_toml,
 };
-use systembot_model::rules::{Check, Probe, Service};
+use systembot_model::rules::{Check, Environment, Probe, Service};
 
 /// Judges a file by all means there are.
 fn judge(bytes: &[u8]) {
@@ -185,7 +185,7 @@ fn service() -> impl Strategy<Value = Service> {
                 restart,
                 sh,
                 directory,
-                environment,
+                environment: Environment(environment),
                 grace,
                 check,
                 backoff,

@@ -2,7 +2,7 @@
 //!
 //! Recorded as JSON with every change, so that what was decided can be decided again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ pub struct Service {
     pub directory: Option<String>,
     /// Variables that it is started with besides the usual ones. Never recorded: they may be secrets.
     #[serde(skip)]
-    pub environment: BTreeMap<String, String>,
+    pub environment: Environment,
     /// How long a start may take: what has not come up by then has failed.
     pub grace: Duration,
     /// Services that must run before this one is started.
@@ -89,7 +89,7 @@ impl Default for Service {
             restart: None,
             sh: false,
             directory: None,
-            environment: BTreeMap::new(),
+            environment: Environment::default(),
             grace: Duration::from_secs(30),
             after: Vec::new(),
             check: None,
@@ -98,6 +98,16 @@ impl Default for Service {
             start_limit: 5,
             start_limit_interval: Duration::from_secs(600),
         }
+    }
+}
+
+/// Variables with their values, which are not shown where the whole is printed to look for a mistake.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -227,6 +237,16 @@ mod tests {
         check("/", true);
         check("/home", false);
         check("/mnt/nas", true);
+    }
+
+    #[test]
+    fn variables_are_neither_recorded_nor_printed() {
+        let variables = BTreeMap::from([("TOKEN".to_owned(), "hunter2".to_owned())]);
+        let service = Service { environment: Environment(variables), ..Service::default() };
+        let rules = Rules { services: vec![service], ..Rules::default() };
+        assert!(!rules.to_json().contains("TOKEN"));
+        let printed = format!("{rules:?}");
+        assert!(printed.contains("TOKEN") && !printed.contains("hunter2"), "{printed}");
     }
 
     #[test]

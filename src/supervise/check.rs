@@ -63,18 +63,19 @@ async fn ask(check: &Check, client: Option<&reqwest::Client>) -> Result<(), Stri
             Err(_) => Err(format!("{address}: {}", late(check.timeout))),
         },
         (Probe::Http(url), Some(client)) => {
+            let shown = url.split(['?', '#']).next().unwrap_or(url);
             let answer = client.get(url).send().await.map_err(|error| {
                 if error.is_timeout() {
-                    format!("{url}: {}", late(check.timeout))
+                    format!("{shown}: {}", late(check.timeout))
                 } else {
-                    format!("{url}: no answer")
+                    format!("{shown}: no answer")
                 }
             })?;
             let status = answer.status();
             if status.is_success() || status.is_redirection() {
                 Ok(())
             } else {
-                Err(format!("{url}: answered {status}"))
+                Err(format!("{shown}: answered {status}"))
             }
         }
         (Probe::Http(_), None) => Ok(()),

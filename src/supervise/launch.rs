@@ -64,7 +64,7 @@ pub(super) fn launch(service: &Service, mark: &str, output: &Output) -> Result<C
             ("SHELL", user.shell.clone().into_os_string()),
         ]);
     }
-    command.envs(&service.environment).env(MARK, mark);
+    command.envs(&service.environment.0).env(MARK, mark);
     let directory = service.directory.as_ref().map(PathBuf::from).or_else(|| user.map(|user| user.dir));
     if let Some(directory) = &directory {
         let found = fs::metadata(directory);

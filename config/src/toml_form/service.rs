@@ -88,7 +88,7 @@ fn read_start(walk: &mut Walk<'_>, table: &Section<'_>, service: &mut Service) {
     let runs_in_shell = if service.sh { RunsInShell::Yes } else { RunsInShell::No };
     service.restart = walk.get(table, "restart", |value| bounds::restart(text(value)?, runs_in_shell));
     service.directory = walk.get(table, "directory", |value| bounds::path(text(value)?));
-    set(&mut service.environment, walk.texts(table, "environment", bounds::variable));
+    set(&mut service.environment.0, walk.texts(table, "environment", bounds::variable));
     set(&mut service.after, walk.list(table, "after", |name| Ok(name.to_owned())));
     let mut wait = |key, bounds| walk.get(table, key, |value| bounds::within(a_span(value)?, bounds));
     set(&mut service.grace, wait("grace", &bounds::WAIT));

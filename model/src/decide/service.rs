@@ -72,6 +72,10 @@ pub(super) fn looked(state: &State, pass: &Pass, id: &mut u64, changes: &mut Vec
             if !state.missing.contains_key(name) {
                 *id += 1;
                 let message = format!("service {name} is not running{}", hope(state, settings, pass));
+                if watched.is_some_and(|watched| watched.problem.is_some()) {
+                    let relief = format!("service {name} does not run at all, see #{id}");
+                    no_more_unwell(state, pass.at, name, &relief, changes);
+                }
                 changes.push(Event::ServiceMissing { service: name.clone() });
                 changes.push(fired(state, pass.at, *id, RuleKind::ServiceMissing, name, message));
             }
@@ -80,12 +84,12 @@ pub(super) fn looked(state: &State, pass: &Pass, id: &mut u64, changes: &mut Vec
     let is_checked = |name: &String| {
         state.rules.services.iter().any(|settings| settings.name == *name && settings.check.is_some())
     };
-    for (name, _) in state.services.iter().filter(|(name, w)| w.problem.is_some() && !is_checked(name)) {
-        changes.push(Event::ServiceHealthy { service: name.clone() });
-        if let Some(open) = alert_about(state, RuleKind::ServiceUnhealthy, name) {
-            let relief = format!("service {name} is no longer checked");
-            changes.push(alert::ended(state, pass.at, open, None, &relief));
-        }
+    for (name, _) in state
+        .services
+        .iter()
+        .filter(|(name, w)| w.problem.is_some() && !is_checked(name) && !pass.missing.contains(name))
+    {
+        no_more_unwell(state, pass.at, name, &format!("service {name} is no longer checked"), changes);
     }
     for (open, service) in unwatched(state) {
         let relief = format!("service {service} is no longer watched");
@@ -104,6 +108,14 @@ fn is_booting(
     let Some(booted_at) = booted_at else { return false };
     let has_run = watched.and_then(|watched| watched.seen).is_some_and(|seen| seen.since >= booted_at);
     !has_run && now.since(booted_at) < settings.grace.max(BOOT)
+}
+
+/// What a check says counts no more.
+fn no_more_unwell(state: &State, at: Timestamp, name: &str, relief: &str, changes: &mut Vec<Event>) {
+    changes.push(Event::ServiceHealthy { service: name.to_owned() });
+    if let Some(open) = alert_about(state, RuleKind::ServiceUnhealthy, name) {
+        changes.push(alert::ended(state, at, open, None, relief));
+    }
 }
 
 /// A service runs: told if it was missing.
@@ -283,10 +295,7 @@ pub(super) fn checked(state: &State, now: Timestamp, service: &str, problem: Opt
             }
         }
         (Some(_), None) => {
-            changes.push(Event::ServiceHealthy { service: service.to_owned() });
-            if let Some(open) = alert_about(state, RuleKind::ServiceUnhealthy, service) {
-                changes.push(alert::resolved(state, now, open, None));
-            }
+            no_more_unwell(state, now, service, &format!("service {service} is well again"), &mut changes);
         }
         (None | Some(_), Some(_)) | (None, None) => {}
     }

@@ -271,6 +271,21 @@ fn a_check_that_fails_is_told_and_starts_it_again_where_asked_for() {
 }
 
 #[test]
+fn one_that_dies_while_unwell_has_one_alert() {
+    let mut sim = watching(vec![service("web")]);
+    look(&mut sim, &[("web", 7)]);
+    sim.step(Input::Checked { service: "web".into(), problem: Some("refused".into()) });
+    sim.wait(15);
+    let events = look(&mut sim, &[]);
+    assert_eq!(
+        texts(&events),
+        ["resolved after 15 s: service web does not run at all, see #2 #1\n\
+          service web is not running; starting it again #2"]
+    );
+    assert_eq!(sim.state.alerts.len(), 1);
+}
+
+#[test]
 fn what_is_left_alone_is_neither_told_of_nor_started() {
     let mut sim = watching(vec![service("web")]);
     look(&mut sim, &[]);
