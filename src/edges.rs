@@ -24,7 +24,7 @@ use crate::{
     hand_out::{self, HandOut, UnderWay},
     inbox::{self, Inbox},
     sampler,
-    supervise::{self, Supervision},
+    supervise::{self, Supervision, output},
     transport::{
         bridge::{Bridge, Timeouts},
         drive::{Desk, ORDERS_MAX, Order, Pace, drive},
@@ -191,6 +191,7 @@ impl Edges {
         let options = collect::Options {
             include_mounts: settings.include_mounts.clone(),
             services: settings.services.clone(),
+            outputs_dir: Some(output::dir_of(&self.data_dir)),
             log_dir: Some(self.data_dir.join("log")),
             statvfs_deadline: collect::statvfs_deadline(settings.sample_interval),
             ..collect::Options::default()

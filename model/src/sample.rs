@@ -1,6 +1,6 @@
 //! What one pass over the machine read.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,8 @@ pub struct Pass {
     pub missing: Vec<String>,
     /// Watched services that were found; one of which nothing is known just now is in neither list.
     pub services: Vec<Found>,
+    /// The newest line that a missing service printed, by its name, where that is kept.
+    pub last_lines: BTreeMap<String, String>,
     /// Steady time (CLOCK_MONOTONIC, which stands still in sleep) since the pass before; `None` for the first.
     pub elapsed: Option<Duration>,
     /// Time asleep since the pass before: CLOCK_BOOTTIME less CLOCK_MONOTONIC.

@@ -85,6 +85,8 @@ pub struct Options {
     pub include_mounts: Vec<String>,
     /// Processes that should be running; without any the process table is not read.
     pub services: Vec<Service>,
+    /// Directory with what started services print, see [`crate::supervise`].
+    pub outputs_dir: Option<PathBuf>,
     /// Directory of the log, whose size is a series.
     pub log_dir: Option<PathBuf>,
     /// Time that every file system has to answer, see [`STATVFS_DEADLINE`].
@@ -99,6 +101,7 @@ impl Default for Options {
             roots: Roots::default(),
             include_mounts: Vec::new(),
             services: Vec::new(),
+            outputs_dir: None,
             log_dir: None,
             statvfs_deadline: STATVFS_DEADLINE,
             statvfs: Arc::new(|path: &Path| Usage::read(path)),
@@ -143,7 +146,7 @@ impl Collectors {
             sensor: sensor::Sensors::new(roots),
             pressure: pressure::Pressure::new(roots),
             process: process::Processes::new(roots),
-            service: service::Services::new(roots, options.services.clone(), Arc::clone(&clock)),
+            service: service::Services::new(&options, Arc::clone(&clock)),
             uptime: uptime::Uptime::new(roots),
             own: own::Own::new(roots, options.log_dir.clone()),
             host: host::Facts::new(roots),

@@ -5,18 +5,17 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use systembot_model::{
     Series,
     number::float,
-    rules::Service,
     sample::{Note, Pass},
     service::Found,
 };
 
 use super::{
-    Roots,
+    Options,
     file::Buffer,
     look::{Finder, Look, Running, command_line, own_pid},
     unit::{Asking, Standing},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, supervise::output};
 
 /// Time that a pass waits for what systemctl says of units whose process is gone.
 const UNITS_WAIT: Duration = Duration::from_millis(500);
@@ -29,6 +28,7 @@ const UNIT_AGAIN: Duration = Duration::from_secs(60);
 /// for all that are sought, and anew in every pass.
 pub(super) struct Services {
     proc: PathBuf,
+    outputs_dir: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     watched: Vec<Watched>,
     buffer: Buffer,
@@ -47,8 +47,9 @@ struct Watched {
 }
 
 impl Services {
-    pub(super) fn new(roots: &Roots, services: Vec<Service>, clock: Arc<dyn Clock>) -> Self {
-        let watched = services.into_iter().map(|service| Watched {
+    pub(super) fn new(options: &Options, clock: Arc<dyn Clock>) -> Self {
+        let roots = &options.roots;
+        let watched = options.services.iter().cloned().map(|service| Watched {
             memory: Series::labelled("service_memory_bytes", "service", &service.name),
             cpu: Series::labelled("service_cpu_seconds_total", "service", &service.name),
             finder: Finder::new(roots, service),
@@ -61,7 +62,14 @@ impl Services {
             !service.matches.trim().is_empty() || service.pidfile.is_some() || service.unit.is_some()
         };
         let watched = watched.filter(is_findable).collect();
-        Self { proc: roots.proc.clone(), clock, watched, buffer: Buffer::default(), asking: None }
+        Self {
+            proc: roots.proc.clone(),
+            outputs_dir: options.outputs_dir.clone(),
+            clock,
+            watched,
+            buffer: Buffer::default(),
+            asking: None,
+        }
     }
 
     /// Tells what runs and what is missing, in the order of the configuration. `pids` is the process table of this
@@ -82,7 +90,11 @@ impl Services {
             });
             match look {
                 Look::Found(running) => found(pass, watched, running),
-                Look::Missing => pass.missing.push(name.clone()),
+                Look::Missing => {
+                    pass.missing.push(name.clone());
+                    let last = self.outputs_dir.as_ref().and_then(|dir| output::last_line(dir, name));
+                    pass.last_lines.extend(last.map(|line| (name.clone(), line)));
+                }
                 Look::Unknown(Some(text)) => {
                     pass.notes.push(Note { subject: format!("service {name}"), text });
                 }

@@ -6,7 +6,7 @@
 
 mod check;
 mod launch;
-mod output;
+pub(crate) mod output;
 mod remains;
 mod start;
 

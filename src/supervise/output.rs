@@ -16,11 +16,33 @@ const KEPT: u64 = 32 << 10;
 /// Longest name of a file made from a service's name, in bytes.
 const NAME_BYTES: usize = 100;
 
+/// How the line begins that parts what one start printed from what the one before did.
+const HEADLINE: &str = "--- ";
+/// Bytes at the end of a file in which its last line is sought.
+const LAST_LINE_BYTES: u64 = 1024;
+/// Longest last line that is told, in bytes.
+const LINE_BYTES: usize = 200;
+
+/// Where a data directory has the output files.
+pub(crate) fn dir_of(data_dir: &Path) -> PathBuf {
+    data_dir.join("services")
+}
+
+/// The newest line that a service printed, if it ever printed one.
+pub(crate) fn last_line(dir: &Path, service: &str) -> Option<String> {
+    let file = File::open(dir.join(file_name(service))).ok()?;
+    let bytes = read_end(&file, file.metadata().ok()?.len(), LAST_LINE_BYTES).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().rfind(|line| !line.trim().is_empty())?;
+    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    (!line.starts_with(HEADLINE)).then(|| limits::cut(line.trim(), LINE_BYTES).to_owned())
+}
+
 /// The output files of all services.
 ///
 /// A program gets the file itself and no pipe: a pipe's reader ends with the daemon, and the next line printed would
 /// kill the program.
-pub(super) struct Outputs {
+pub(crate) struct Outputs {
     dir: PathBuf,
     paths: Vec<PathBuf>,
     is_growing: bool,
@@ -28,7 +50,7 @@ pub(super) struct Outputs {
 
 impl Outputs {
     pub(super) fn new(data_dir: &Path, services: &[Service]) -> Self {
-        let dir = data_dir.join("services");
+        let dir = dir_of(data_dir);
         let restarted = services.iter().filter(|service| service.restart.is_some());
         let paths: Vec<PathBuf> = restarted.map(|service| dir.join(file_name(&service.name))).collect();
         let paths = paths.into_iter().filter(|path| path.exists()).collect();
@@ -45,8 +67,9 @@ impl Outputs {
         self.is_growing
     }
 
-    /// Opens a service's file for what a start is about to print behind a line that says so.
-    pub(super) fn open(&mut self, service: &str, headline: &str) -> io::Result<Output> {
+    /// Opens a service's file for what a start is about to print, behind a line that says which start it is.
+    pub(super) fn open(&mut self, service: &str, start: &str) -> io::Result<Output> {
+        let headline = format!("{HEADLINE}{start}");
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
         let path = self.dir.join(file_name(service));
         let mut file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(&path)?;
@@ -54,7 +77,7 @@ impl Outputs {
         if !self.paths.contains(&path) {
             self.paths.push(path);
         }
-        Ok(Output { file, headline: headline.to_owned() })
+        Ok(Output { file, headline })
     }
 
     /// Cuts every file that has grown too long.
@@ -150,7 +173,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let services = [Service { name: "web".into(), restart: Some("x".into()), ..Service::default() }];
         let mut outputs = Outputs::new(dir.path(), &services);
-        let output = outputs.open("web", "--- start 1 ---").unwrap();
+        let output = outputs.open("web", "start 1").unwrap();
         let mut program = output.to_write().unwrap();
         for line in 0..20_000 {
             writeln!(program, "line {line}").unwrap();
@@ -171,11 +194,16 @@ mod tests {
     fn a_start_tells_of_itself_alone() {
         let dir = tempfile::tempdir().unwrap();
         let mut outputs = Outputs::new(dir.path(), &[]);
-        for start in ["--- start 1 ---", "--- start 2 ---"] {
+        for start in ["start 1", "start 2"] {
             let output = outputs.open("web", start).unwrap();
-            let number = start.len() + usize::from(start.contains('2'));
-            writeln!(output.to_write().unwrap(), "said {number}").unwrap();
-            assert_eq!(output.end(), format!("said {number}\n"));
+            assert_eq!(
+                last_line(&dir_of(dir.path()), "web"),
+                None,
+                "a start that printed nothing has no last line"
+            );
+            writeln!(output.to_write().unwrap(), "this is {start}\n").unwrap();
+            assert_eq!(output.end(), format!("this is {start}\n\n"));
+            assert_eq!(last_line(&dir_of(dir.path()), "web"), Some(format!("this is {start}")));
         }
     }
 

@@ -204,7 +204,7 @@ impl Starting {
         let command = self.settings.restart.clone().unwrap_or_default();
         let moment = world.clock.local().civil_minute(world.clock.now());
         let number = self.start.ordered.get();
-        let output = outputs.open(&self.settings.name, &format!("--- {moment}, start {number}: {command}"));
+        let output = outputs.open(&self.settings.name, &format!("{moment}, start {number}: {command}"));
         let output = match output {
             Ok(output) => output,
             Err(error) => {

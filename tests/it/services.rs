@@ -594,3 +594,24 @@ fn services_change_while_the_daemon_runs() {
     assert_eq!(home.rows(&["services"]).len(), 1);
     assert_eq!(daemon.stop(), Some(0));
 }
+
+#[test]
+fn a_death_is_told_with_the_last_line_that_was_printed() {
+    let programs = Programs::new();
+    let fore = programs.script("fore.sh", &format!("echo serving on port 80; echo; {STAYS}"));
+    let home = Home::with_toml(&format!(
+        "{HEAD}{}",
+        service("web", &format!("match = \"{fore}\"\nrestart = \"sh {fore}\""))
+    ));
+    let daemon = home.start();
+    until("it to run", || state(&home, "web") == "running");
+    programs.kill("fore.sh");
+    until("its death", || count(&home, "service_missing", "web") == 2);
+    let told = "service web is not running; starting it again; its last line: serving on port 80";
+    assert!(
+        home.rows(&["alerts"]).iter().any(|alert| alert["message"] == told),
+        "{:?}",
+        home.rows(&["alerts"])
+    );
+    assert_eq!(daemon.stop(), Some(0));
+}

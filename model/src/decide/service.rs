@@ -71,7 +71,11 @@ pub(super) fn looked(state: &State, pass: &Pass, id: &mut u64, changes: &mut Vec
             }
             if !state.missing.contains_key(name) {
                 *id += 1;
-                let message = format!("service {name} is not running{}", hope(state, settings, pass));
+                let last = pass
+                    .last_lines
+                    .get(name)
+                    .map_or_else(String::new, |line| format!("; its last line: {line}"));
+                let message = format!("service {name} is not running{}{last}", hope(state, settings, pass));
                 if watched.is_some_and(|watched| watched.problem.is_some()) {
                     let relief = format!("service {name} does not run at all, see #{id}");
                     no_more_unwell(state, pass.at, name, &relief, changes);
