@@ -21,9 +21,10 @@ use tracing::{error, info};
 use crate::{
     clock::Clock,
     collect::{self, Collectors},
-    hand_out::{HandOut, UnderWay},
+    hand_out::{self, HandOut, UnderWay},
     inbox::{self, Inbox},
     sampler,
+    supervise::{self, Supervision},
     transport::{
         bridge::{Bridge, Timeouts},
         drive::{Desk, ORDERS_MAX, Order, Pace, drive},
@@ -38,11 +39,12 @@ const FINISH: Duration = Duration::from_secs(6);
 pub(crate) struct Stale {
     pub(crate) sampling: bool,
     pub(crate) delivery: bool,
+    pub(crate) services: bool,
 }
 
 impl Stale {
     /// All, as at a start.
-    pub(crate) const ALL: Self = Self { sampling: true, delivery: true };
+    pub(crate) const ALL: Self = Self { sampling: true, delivery: true, services: true };
 
     /// Those whose settings differ.
     pub(crate) fn between(old: &Settings, new: &Settings) -> Self {
@@ -52,6 +54,7 @@ impl Stale {
                 || old.services != new.services,
             // The name is that of the bridge's queue.
             delivery: old.bridge != new.bridge || old.name != new.name,
+            services: old.services != new.services,
         }
     }
 
@@ -68,10 +71,14 @@ impl Stale {
 pub(crate) struct Edges {
     inbox: Inbox,
     clock: Arc<dyn Clock>,
-    log_dir: PathBuf,
+    data_dir: PathBuf,
     under_way: UnderWay,
     sampling: Option<Sampling>,
     delivery: Option<Delivery>,
+    /// Lives on when its services change: a start that is under way goes on with the settings it began with.
+    supervision: Option<Supervision>,
+    /// Those who look after the health of services.
+    checks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 /// The sampling thread.
@@ -93,8 +100,17 @@ struct Delivery {
 
 impl Edges {
     /// None that runs yet.
-    pub(crate) fn new(inbox: Inbox, clock: Arc<dyn Clock>, log_dir: PathBuf) -> Self {
-        Self { inbox, clock, log_dir, under_way: UnderWay::default(), sampling: None, delivery: None }
+    pub(crate) fn new(inbox: Inbox, clock: Arc<dyn Clock>, data_dir: PathBuf) -> Self {
+        Self {
+            inbox,
+            clock,
+            data_dir,
+            under_way: UnderWay::default(),
+            sampling: None,
+            delivery: None,
+            supervision: None,
+            checks: Vec::new(),
+        }
     }
 
     /// Begins those that are stale, with these settings.
@@ -104,6 +120,9 @@ impl Edges {
         }
         if stale.delivery {
             self.delivery = self.begin_delivery(settings)?;
+        }
+        if stale.services {
+            self.begin_services(settings)?;
         }
         Ok(())
     }
@@ -117,6 +136,9 @@ impl Edges {
         }
         if stale.sampling {
             self.end_sampling().await;
+        }
+        if stale.services {
+            self.checks.drain(..).for_each(|check| check.abort());
         }
     }
 
@@ -143,10 +165,11 @@ impl Edges {
 
     /// Returns with its name when one has died.
     pub(crate) async fn ended(&mut self) -> &'static str {
-        // Cancel-safe: both only look whether something has ended.
+        // Cancel-safe: each only looks whether something has ended.
         tokio::select! {
             () = sampling_ended(&mut self.sampling) => "sampler",
             () = delivery_ended(&mut self.delivery) => "bridge's task",
+            () = supervision_ended(&mut self.supervision) => "supervisor",
         }
     }
 
@@ -158,7 +181,9 @@ impl Edges {
     /// Hands effects to the edges that run now.
     pub(crate) fn hand_out(&self, settings: &Settings) -> inbox::HandOut {
         let orders = self.delivery.as_ref().map(|delivery| delivery.orders.clone());
-        let mut hand_out = HandOut::new(settings, orders, self.inbox.clone(), self.under_way.clone());
+        let starts = self.supervision.as_ref().map(|supervision| supervision.orders().clone());
+        let ends = hand_out::Ends { orders, starts, inbox: self.inbox.clone() };
+        let mut hand_out = HandOut::new(settings, ends, self.under_way.clone());
         Box::new(move |effect| hand_out.take(effect))
     }
 
@@ -166,7 +191,7 @@ impl Edges {
         let options = collect::Options {
             include_mounts: settings.include_mounts.clone(),
             services: settings.services.clone(),
-            log_dir: Some(self.log_dir.clone()),
+            log_dir: Some(self.data_dir.join("log")),
             statvfs_deadline: collect::statvfs_deadline(settings.sample_interval),
             ..collect::Options::default()
         };
@@ -193,6 +218,19 @@ impl Edges {
         Ok(Some(Delivery { orders, task }))
     }
 
+    fn begin_services(&mut self, settings: &Settings) -> anyhow::Result<()> {
+        let services = &settings.services;
+        match &self.supervision {
+            Some(supervision) => supervision.watch(services.clone()),
+            None => {
+                let (inbox, clock) = (self.inbox.clone(), Arc::clone(&self.clock));
+                self.supervision = Some(Supervision::begin(services.clone(), &self.data_dir, inbox, clock)?);
+            }
+        }
+        self.checks = supervise::watch_health(services, &self.inbox);
+        Ok(())
+    }
+
     /// Waits for a pass that is under way: none of the old settings may come after the new ones.
     async fn end_sampling(&mut self) {
         let Some(sampling) = &mut self.sampling else { return };
@@ -216,6 +254,13 @@ async fn delivery_ended(delivery: &mut Option<Delivery>) {
     match delivery {
         // How it ended is told by the task itself.
         Some(delivery) => drop((&mut delivery.task).await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn supervision_ended(supervision: &mut Option<Supervision>) {
+    match supervision {
+        Some(supervision) => supervision.ended().await,
         None => std::future::pending().await,
     }
 }

@@ -96,7 +96,8 @@ impl Engine {
     pub fn step(&mut self, input: &Input) -> Result<Vec<Effect>, systembot_storage::Error> {
         let now = self.now(input);
         let events = decide(&self.state, &now, input.clone());
-        Ok(effects(&self.append(&now, events)?))
+        let records = self.append(&now, events)?;
+        Ok(effects(&self.state, &records))
     }
 
     /// Writes the state beside the log, so that the next start need not fold it.
@@ -263,6 +264,8 @@ impl Engine {
             | Input::Delivered(_)
             | Input::AddressFetched(_)
             | Input::ProcessesRead(_)
+            | Input::RestartFinished(_)
+            | Input::Checked { .. }
             | Input::ConfigurationRead(_)
             | Input::Woken
             | Input::Leaving
@@ -283,7 +286,7 @@ impl Engine {
         let answer = command::answer(&self.state, &now, from, text);
         let appended = self.append(&now, answer.events);
         if let Ok(records) = &appended {
-            effects(records).into_iter().for_each(&mut *hand_out);
+            effects(&self.state, records).into_iter().for_each(&mut *hand_out);
         }
         let answered = match (appended, answer.reply) {
             (Err(error), _) => {
@@ -359,6 +362,24 @@ fn log_record(record: &Record) {
         Event::MessageDropped { messages, reason } => {
             info!(seq, count = messages.len(), "messages dropped: {reason}")
         }
+        Event::ServiceMissing { service } => warn!(seq, "service {service} is not running"),
+        Event::ServiceRecovered { service } => info!(seq, "service {service} is running"),
+        Event::RestartOrdered { service, attempt, command, .. } => {
+            info!(seq, attempt, "starting service {service}: {command}");
+        }
+        Event::RestartFinished { service, outcome, .. } if outcome.is_success() => {
+            info!(seq, "start of service {service}: {}", outcome.text());
+        }
+        Event::RestartFinished { service, outcome, .. } => {
+            warn!(seq, "start of service {service}: {}", outcome.text());
+        }
+        Event::RestartGivenUp { service, starts } => error!(seq, starts, "service {service} is given up"),
+        Event::ServiceUnhealthy { service, problem } => {
+            warn!(seq, "service {service}: its check fails: {problem}")
+        }
+        Event::ServiceHealthy { service } => info!(seq, "service {service}: its check succeeds"),
+        Event::WatchingStopped { service, by } => info!(seq, "service {service} is not watched, by {by}"),
+        Event::WatchingResumed { service, by } => info!(seq, "service {service} is watched again, by {by}"),
         Event::Started { .. }
         | Event::Stopped
         | Event::Configured { .. }
@@ -374,8 +395,7 @@ fn log_record(record: &Record) {
         | Event::MessageAttempted { .. }
         | Event::MessageReturned { .. }
         | Event::MessageDelivered { .. }
-        | Event::ServiceMissing { .. }
-        | Event::ServiceRecovered { .. }
+        | Event::ServiceSeen { .. }
         | Event::AddressChanged { .. }
         | Event::Imported { .. }
         | Event::Salvaged { .. }

@@ -4,12 +4,13 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc as std_mpsc,
     },
     thread,
 };
 
 use systembot_config::Settings;
-use systembot_model::{Address, Effect, Input};
+use systembot_model::{Address, Effect, Input, effect::Start};
 use tokio::{runtime::Handle, sync::mpsc};
 use tracing::{error, warn};
 
@@ -18,6 +19,7 @@ use crate::{
     clock::{Clock, SystemClock},
     collect,
     inbox::Inbox,
+    supervise,
     transport::drive::Order,
 };
 
@@ -31,10 +33,16 @@ pub(crate) struct UnderWay {
     is_reading: Arc<AtomicBool>,
 }
 
+/// Where effects go.
+pub(crate) struct Ends {
+    pub(crate) orders: Option<mpsc::Sender<Order>>,
+    pub(crate) starts: Option<std_mpsc::Sender<supervise::Order>>,
+    pub(crate) inbox: Inbox,
+}
+
 /// Hands effects out, with the settings of one moment.
 pub(crate) struct HandOut {
-    orders: Option<mpsc::Sender<Order>>,
-    inbox: Inbox,
+    ends: Ends,
     runtime: Handle,
     address_url: String,
     under_way: UnderWay,
@@ -42,14 +50,9 @@ pub(crate) struct HandOut {
 
 impl HandOut {
     /// Needs the runtime that fetches, so it is made on it.
-    pub(crate) fn new(
-        settings: &Settings,
-        orders: Option<mpsc::Sender<Order>>,
-        inbox: Inbox,
-        under_way: UnderWay,
-    ) -> Self {
+    pub(crate) fn new(settings: &Settings, ends: Ends, under_way: UnderWay) -> Self {
         let address_url = settings.public_address.url.expose().to_owned();
-        Self { orders, inbox, runtime: Handle::current(), address_url, under_way }
+        Self { ends, runtime: Handle::current(), address_url, under_way }
     }
 
     pub(crate) fn take(&mut self, effect: Effect) {
@@ -60,13 +63,21 @@ impl HandOut {
             Effect::Forget(messages) => self.order(Order::Forget(messages)),
             Effect::FetchAddress => self.fetch_address(),
             Effect::ReadProcesses(_) => self.read_processes(),
+            Effect::Start(start) => self.start(start),
             Effect::Show { seq, alert, text } => warn!(seq = seq.get(), alert, "{text}"),
+        }
+    }
+
+    fn start(&self, start: Start) {
+        // A supervisor that has died takes the daemon down, and the next run closes the start as unknown.
+        if let Some(starts) = &self.ends.starts {
+            let _ = starts.send(supervise::Order::Start(start));
         }
     }
 
     fn order(&self, order: Order) {
         // A transport that has ended owes nothing any more; the outbox is in the log.
-        if let Some(orders) = &self.orders {
+        if let Some(orders) = &self.ends.orders {
             let _ = orders.blocking_send(order);
         }
     }
@@ -75,7 +86,7 @@ impl HandOut {
         if self.under_way.is_fetching.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (url, inbox) = (self.address_url.clone(), self.inbox.clone());
+        let (url, inbox) = (self.address_url.clone(), self.ends.inbox.clone());
         let is_fetching = Arc::clone(&self.under_way.is_fetching);
         self.runtime.spawn(async move {
             let result = address::fetch(&url).await.map_err(|error| error.to_string());
@@ -89,7 +100,7 @@ impl HandOut {
         if self.under_way.is_reading.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (inbox, is_reading) = (self.inbox.clone(), Arc::clone(&self.under_way.is_reading));
+        let (inbox, is_reading) = (self.ends.inbox.clone(), Arc::clone(&self.under_way.is_reading));
         let spawned = thread::Builder::new().name("processes".into()).spawn(move || {
             let clock = SystemClock;
             let mut wait = |span| clock.wait(span);

@@ -1,6 +1,7 @@
 //! The daemon: edges and wiring around the pure core.
 
 pub mod address;
+pub mod child;
 pub mod clock;
 pub mod collect;
 pub mod control;
@@ -14,4 +15,5 @@ pub mod logging;
 pub mod notify;
 pub mod run;
 pub mod sampler;
+pub mod supervise;
 pub mod transport;

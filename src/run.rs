@@ -79,7 +79,7 @@ fn serve(setup: Setup, level: Verbosity, runtime: &Runtime, mut signals: Signals
         .with_context(|| format!("cannot listen on {}", socket_path.display()))?;
 
     let ended = runtime.block_on(async {
-        let mut edges = Edges::new(inbox.clone(), Arc::clone(&clock), data_dir.join("log"));
+        let mut edges = Edges::new(inbox.clone(), Arc::clone(&clock), data_dir.clone());
         edges.begin(Stale::ALL, &setup.loaded.settings)?;
         if let Some(first_sample) = edges.first_sample() {
             tokio::spawn(notify::attend(manager.clone(), inbox.clone(), first_sample));
@@ -138,9 +138,6 @@ fn introduce(setup: &Setup) {
     if settings.xmpp.is_some() {
         warn!("[xmpp] is understood, but this version does not serve it: chat goes by [bridge] alone");
     }
-    if settings.services.iter().any(|service| service.restart.is_some()) {
-        warn!("services are watched, but this version does not start them again: it tells who died");
-    }
     if setup.config.is_some() {
         return;
     }
@@ -180,7 +177,7 @@ fn open(data_dir: &Path, clock: &Arc<dyn Clock>) -> anyhow::Result<Engine> {
 
 /// Makes the data directory for its owner alone. One that was there is closed to others too, if nothing else is in it.
 fn make_private(dir: &Path) -> std::io::Result<()> {
-    const OURS: [&str; 4] = ["log", "checkpoint", "checkpoint.new", "control.sock"];
+    const OURS: [&str; 5] = ["log", "checkpoint", "checkpoint.new", "control.sock", "services"];
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let is_ours = |entry: std::io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| OURS.iter().any(|name| entry.file_name() == *name))

@@ -222,6 +222,17 @@ Examples:
     #[command(after_help = "\
 Tells of each series its id, unit, first and last time, samples and bytes. An id may be given to `history` as it is.")]
     Series,
+    /// List the watched services: state, process, restarts of the week, memory and CPU
+    #[command(after_help = "\
+States: running, unhealthy (its check fails), starting, missing, given_up (started too often), not_watched, unknown.
+`systembot ask \"service NAME stop watching\"` leaves one alone, `systembot ask \"watch NAME\"` ends that.")]
+    Services,
+    /// Start a watched service; one that runs is ended first
+    Restart {
+        /// Its name
+        #[arg(required = true)]
+        service: Vec<String>,
+    },
     /// Show samples, or buckets of them
     #[command(after_help = help!("\
 Examples:

@@ -26,6 +26,7 @@ use crate::{
         install,
         mute::{Length, ack, mute, unmute},
         series::series,
+        services::services,
         shell::{completions, man},
         status::status,
         trends::trends,
@@ -200,6 +201,8 @@ fn answer(
         Question::Ask { text } => ask(&text.join(" "), source, view),
         Question::Status => status(data_dir, source, view),
         Question::Series => series(source, view),
+        Question::Services => services(source, view),
+        Question::Restart { service } => ask(&format!("restart {}", service.join(" ")), source, view),
         Question::History(args) => history(&args, source, view),
         Question::Trends { series } => trends(&series, source, view),
         Question::Alerts { since, open } => {

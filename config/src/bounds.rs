@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use systembot_model::limits;
 
-use crate::{mistake::quote, size, source::Source, span};
+use crate::{Url, mistake::quote, size, source::Source, span};
 
 /// Bounds of `sample_interval` and of `poll_interval`.
 pub(crate) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
@@ -19,6 +19,35 @@ const SIZE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 50;
 const WINDOW_MINIMUM: usize = 2;
 /// Longest name of the bot or of a service, in bytes: as long as the longest host name of DNS.
 const NAME_BYTES: usize = 253;
+
+/// Bounds of what a service waits for: its start, the next start.
+pub(crate) const WAIT: RangeInclusive<Duration> = INTERVAL;
+/// Bounds of `start_limit_interval`.
+pub(crate) const STARTS_WITHIN: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(86_400);
+/// Bounds of a check's `timeout`: a connection over a slow line takes the least, a slow command the most.
+pub(crate) const CHECK_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(60);
+/// Most starts that a limit may allow: one every few seconds for an hour.
+const STARTS_MAX: u32 = 1000;
+/// Longest name of a unit, in bytes: UNIT_NAME_MAX of systemd less its end.
+const UNIT_BYTES: usize = 255;
+/// Longest name of a user, in bytes: LOGIN_NAME_MAX of limits.h less its end.
+const USER_BYTES: usize = 255;
+/// Suffixes of units, as systemd knows them.
+const UNIT_SUFFIXES: [&str; 11] = [
+    "service",
+    "socket",
+    "device",
+    "mount",
+    "automount",
+    "swap",
+    "target",
+    "path",
+    "timer",
+    "slice",
+    "scope",
+];
 
 /// A span within bounds.
 pub(crate) fn within(span: Duration, bounds: &RangeInclusive<Duration>) -> Result<Duration, String> {
@@ -106,6 +135,11 @@ pub(crate) fn mount(text: &str) -> Result<String, String> {
     one_line(text)
 }
 
+/// An absolute path.
+pub(crate) fn path(text: &str) -> Result<String, String> {
+    mount(text)
+}
+
 /// What a command line begins with.
 pub(crate) fn matching(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
@@ -115,10 +149,15 @@ pub(crate) fn matching(text: &str) -> Result<String, String> {
 }
 
 /// A command that starts a service again.
-pub(crate) fn command(text: &str, runs_in_shell: RunsInShell) -> Result<String, String> {
+pub(crate) fn restart(text: &str, runs_in_shell: RunsInShell) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("must not be empty: leave it out to be told of the death only".to_owned());
     }
+    command(text, runs_in_shell)
+}
+
+/// A command.
+pub(crate) fn command(text: &str, runs_in_shell: RunsInShell) -> Result<String, String> {
     if text.contains('\0') {
         return Err("must not contain a NUL character".to_owned());
     }
@@ -138,6 +177,84 @@ pub(crate) enum RunsInShell {
     No,
     /// It is handed over as it stands.
     Yes,
+}
+
+/// The name of a systemd unit, its suffix added where it has none, as systemctl does.
+pub(crate) fn unit(text: &str) -> Result<String, String> {
+    let whole = match text.rsplit_once('.') {
+        Some((_, suffix)) if UNIT_SUFFIXES.contains(&suffix) => text.to_owned(),
+        Some(_) | None => format!("{text}.service"),
+    };
+    let stem = whole.rsplit_once('.').map_or("", |(stem, _)| stem);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    if stem.is_empty()
+        || stem.starts_with(['@', '-'])
+        || !stem.chars().all(is_part)
+        || whole.len() > UNIT_BYTES
+    {
+        return Err(format!("`{}` is no name of a systemd unit, such as nginx.service", quote(text)));
+    }
+    if stem.ends_with('@') {
+        return Err(format!("`{}` is a template: name one instance of it, such as {stem}1", quote(text)));
+    }
+    Ok(whole)
+}
+
+/// A user by name or number.
+pub(crate) fn user(text: &str) -> Result<String, String> {
+    let is_part = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, ':' | '/' | ',');
+    if text.is_empty() || text.starts_with('-') || text.len() > USER_BYTES || !text.chars().all(is_part) {
+        return Err("must be the name or the number of a user".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A variable of an environment; says nothing of its value, which may be a secret.
+pub(crate) fn variable(name: &str, value: &str) -> Result<(), String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(is_part) {
+        return Err("a variable's name has letters, digits and _, and begins with no digit".to_owned());
+    }
+    if value.contains('\0') {
+        return Err("must not contain a NUL character".to_owned());
+    }
+    Ok(())
+}
+
+/// A number of starts.
+pub(crate) fn starts(value: i64) -> Result<u32, String> {
+    u32::try_from(value)
+        .ok()
+        .filter(|starts| *starts <= STARTS_MAX)
+        .ok_or_else(|| format!("{value} is not within 0 to {STARTS_MAX}"))
+}
+
+/// The address of a health check, which is recorded and so must hold no password.
+pub(crate) fn health(text: &str) -> Result<String, String> {
+    let url = Url::parse(text)?;
+    if url.has_user() {
+        return Err(
+            "must not hold a user or a password: use `command` with curl and a file of its own".to_owned()
+        );
+    }
+    Ok(url.expose().to_owned())
+}
+
+/// Both waits between starts together.
+pub(crate) fn waits(first: Duration, longest: Duration) -> Result<(), String> {
+    if first <= longest {
+        return Ok(());
+    }
+    let [first, longest] = [first, longest].map(span::format);
+    Err(format!("the longest wait backoff_max = {longest} is below the first, backoff = {first}"))
+}
+
+/// A service beyond the number that can be watched.
+pub(crate) fn services(count: usize) -> Result<(), String> {
+    if count <= limits::SERVICES {
+        return Ok(());
+    }
+    Err(format!("is one too many: {} services can be watched", limits::SERVICES))
 }
 
 /// An XMPP address with or without a resource (RFC 7622).
@@ -160,8 +277,8 @@ pub(crate) fn bare_jid(text: &str) -> Result<String, String> {
     jid(text)
 }
 
-/// `host:port`.
-pub(crate) fn server(text: &str) -> Result<String, String> {
+/// `host:port`, such as the example.
+pub(crate) fn server(text: &str, example: &str) -> Result<String, String> {
     text.rsplit_once(':')
         .filter(|(host, port)| {
             let is_bracketed = host.starts_with('[') && host.ends_with(']');
@@ -171,7 +288,7 @@ pub(crate) fn server(text: &str) -> Result<String, String> {
                 && port.parse::<u16>().is_ok_and(|port| port > 0)
         })
         .map(|_| text.to_owned())
-        .ok_or_else(|| "must be host:port, such as xmpp.example.org:5222".to_owned())
+        .ok_or_else(|| format!("must be host:port, such as {example}"))
 }
 
 /// A file beside the configuration or anywhere.
@@ -241,7 +358,7 @@ mod tests {
 
     #[test]
     fn commands_have_words() {
-        let check = |text, shell, expected| assert_eq!(command(text, shell).is_ok(), expected, "{text}");
+        let check = |text, shell, expected| assert_eq!(restart(text, shell).is_ok(), expected, "{text}");
         check("systemctl --user restart 'my bot'", RunsInShell::No, true);
         check("echo 'open", RunsInShell::No, false);
         check("echo 'open", RunsInShell::Yes, true);
@@ -268,7 +385,7 @@ mod tests {
             ("host:0", false),
             ("host:99999", false),
         ] {
-            assert_eq!(server(text).is_ok(), expected, "{text}");
+            assert_eq!(server(text, "").is_ok(), expected, "{text}");
         }
     }
 }

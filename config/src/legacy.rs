@@ -2,6 +2,7 @@
 
 mod ini;
 mod interpolation;
+pub(crate) mod keys;
 mod service;
 
 use std::{collections::HashSet, ops::RangeInclusive, time::Duration};
@@ -19,27 +20,8 @@ use crate::{
 };
 use ini::{DEFAULT, Fault, Ini, Item, Section, strip};
 use interpolation::{Values, interpolate, values};
+use keys::{MOUNTS, PROCESSES, SECTIONS, TWINS};
 
-/// The keys of `[DEFAULT]`, each with its twin in `systembot.toml`.
-const TWINS: [(&str, &str); 12] = [
-    ("queue", "bridge.url"),
-    ("bot_name", "name"),
-    ("loglevel", "log_level"),
-    ("polling_time", "bridge.poll_interval"),
-    ("time_between_alerts", "repeat_interval"),
-    ("disk_usage", "thresholds.disk_used_percent"),
-    ("memory_remaining", "thresholds.memory_available_percent"),
-    ("standard_deviations", "trend.standard_deviations"),
-    ("minimum_length", "trend.minimum_length"),
-    ("maximum_length", "trend.maximum_length"),
-    ("ip_addr_site", "public_address.url"),
-    // Not keys of that form, but what people would call these two there.
-    ("processes to monitor", "[[service]]"),
-];
-/// Section of the watched processes.
-const PROCESSES: &str = "processes to monitor";
-/// Section of the mounts that never alert.
-const MOUNTS: &str = "file systems to ignore";
 /// Python's names of levels, in lower case.
 const LEVELS: [(&str, LogLevel); 8] = [
     ("critical", LogLevel::Error),
@@ -56,8 +38,10 @@ const TICKS_A_POLL: u32 = 4;
 
 /// The key of `systembot.toml` that stands for one of the legacy form, where it has another name.
 pub(crate) fn twin(key: &str) -> Option<&'static str> {
-    let (_, twin) = TWINS.iter().find(|(legacy, _)| legacy.eq_ignore_ascii_case(key))?;
-    (!twin.ends_with(key)).then_some(*twin)
+    let keys = TWINS.iter().map(|twin| (twin.key, twin.twin));
+    let sections = SECTIONS.iter().map(|section| (section.section, section.twin));
+    let (_, twin) = keys.chain(sections).find(|(legacy, _)| legacy.eq_ignore_ascii_case(key))?;
+    (!twin.ends_with(key)).then_some(twin)
 }
 
 /// Whether a text is of the legacy form: it has a section that only that form has.
@@ -169,28 +153,25 @@ impl<'s> Walk<'s> {
         }
         let referred = self.ini.referred();
         for item in &self.ini.defaults {
-            let is_known = TWINS.iter().any(|(key, _)| *key == item.key) || referred.contains(&item.key);
+            let is_known = TWINS.iter().any(|twin| twin.key == item.key) || referred.contains(&item.key);
             // What [DEFAULT] holds is inherited, so a process or a mount may stand there too.
             if !is_known
-                && !self.is_numbered(item, PROCESSES, "process")
-                && !self.is_numbered(item, MOUNTS, "mount")
+                && !SECTIONS.iter().any(|section| self.is_numbered(item, section.section, section.stem))
             {
-                let near = nearest(&item.key, TWINS.iter().map(|(key, _)| *key));
+                let near = nearest(&item.key, TWINS.iter().map(|twin| twin.key));
                 self.warn(item.line, &item.key, &format!("unknown key, ignored{}", did_you_mean(near)));
             }
         }
         for section in &self.ini.sections {
-            let stem = match section.name.as_str() {
-                PROCESSES => "process",
-                MOUNTS => "mount",
-                other => {
-                    self.unknown_section(section, other);
-                    continue;
-                }
+            let Some(keys::Numbered { stem, .. }) =
+                SECTIONS.iter().find(|known| known.section == section.name)
+            else {
+                self.unknown_section(section, &section.name);
+                continue;
             };
-            let is_unknown = |item: &&Item| !item.key.starts_with(stem) && !referred.contains(&item.key);
+            let is_unknown = |item: &&Item| !item.key.starts_with(*stem) && !referred.contains(&item.key);
             for item in section.items.iter().filter(is_unknown) {
-                let home = TWINS.iter().find(|(key, _)| *key == item.key);
+                let home = TWINS.iter().find(|twin| twin.key == item.key);
                 let hint = home.map_or(String::new(), |_| format!(": it belongs in [{DEFAULT}]"));
                 self.warn(item.line, &item.key, &format!("unknown key, ignored{hint}"));
             }

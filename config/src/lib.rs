@@ -7,9 +7,11 @@
 
 mod bounds;
 mod find;
+mod keys;
 mod legacy;
 mod mistake;
 mod nearest;
+mod reference;
 mod settings;
 mod show;
 pub mod size;
@@ -22,6 +24,7 @@ use std::path::Path;
 
 pub use find::{Env, Error, NamedBy, data_dir, find};
 pub use mistake::{Mistake, Mistakes};
+pub use reference::{example, reference};
 pub use settings::{Bridge, LogLevel, PublicAddress, Settings, Storage, Thresholds, Trend, Xmpp};
 pub use show::{Form, changes, show, to_toml};
 pub use url::Url;
@@ -33,7 +36,7 @@ use source::{Reading, Source};
 pub struct Loaded {
     /// What it sets, over the defaults.
     pub settings: Settings,
-    /// What the owner should know but need not mend: unknown keys of the legacy form.
+    /// What the owner should know but need not mend: unknown keys of the legacy form, keys without effect.
     pub warnings: Vec<Mistake>,
 }
 

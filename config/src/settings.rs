@@ -1,13 +1,16 @@
 //! Everything that can be set, checked and with defaults filled in.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use systembot_model::{Address, Rules, rules::Service};
 
-use crate::url::Url;
+use crate::{
+    show::{Form, show},
+    url::Url,
+};
 
 /// Everything that can be set, checked and with defaults filled in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Settings {
     /// The bot's name; also the name of its queue at the bridge.
     pub name: String,
@@ -166,11 +169,23 @@ impl Settings {
             maximum_length: self.trend.maximum_length,
             ignore_mounts: self.ignore_mounts.clone(),
             include_mounts: self.include_mounts.clone(),
-            services: self.services.clone(),
+            services: self.services.iter().map(recorded).collect(),
             destinations: self.bridge.iter().map(|_| Address::bridge()).collect(),
             address_hourly: self.public_address.is_named,
             trend_series: Rules::default().trend_series,
         }
+    }
+}
+
+/// A service without what is never recorded.
+fn recorded(service: &Service) -> Service {
+    Service { environment: BTreeMap::new(), ..service.clone() }
+}
+
+/// As they are shown: the environment of services may hold secrets.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(show(self, Form::Json).trim_end())
     }
 }
 
@@ -226,6 +241,16 @@ mod tests {
         assert!(!settings.rules().address_hourly);
         settings.public_address.is_named = true;
         assert!(settings.rules().address_hourly);
+    }
+
+    /// They may be secrets, and the log is for ever.
+    #[test]
+    fn variables_of_services_are_not_recorded() {
+        let environment = BTreeMap::from([("TOKEN".to_owned(), "hunter2".to_owned())]);
+        let service = Service { name: "bot".into(), environment, ..Service::default() };
+        let settings = Settings { services: vec![service], ..Settings::defaults("leela") };
+        assert!(settings.rules().services.iter().all(|service| service.environment.is_empty()));
+        assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
     #[test]

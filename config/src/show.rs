@@ -1,10 +1,10 @@
 //! Settings as text: for people, for programs, and as a `systembot.toml` that gives them again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
-use systembot_model::rules::Service;
+use systembot_model::rules::{self, Probe};
 
 use crate::{Settings, Url, size, span};
 
@@ -22,7 +22,7 @@ pub enum Form {
 /// The settings in force, secrets hidden, in a form that ends its last line.
 #[must_use]
 pub fn show(settings: &Settings, form: Form) -> String {
-    let document = Document::new(settings, Url::to_string);
+    let document = Document::new(settings, Url::to_string, |_| "***");
     match form {
         Form::Toml => toml_text(&document),
         // Plain fields with text keys always serialise.
@@ -34,7 +34,7 @@ pub fn show(settings: &Settings, form: Form) -> String {
 /// A `systembot.toml` that gives the same settings, secrets included: what `config import` prints.
 #[must_use]
 pub fn to_toml(settings: &Settings) -> String {
-    let mut document = Document::new(settings, |url| url.expose().to_owned());
+    let mut document = Document::new(settings, |url| url.expose().to_owned(), |value| value);
     // Naming the service makes the bot ask it hourly.
     document.public_address = document.public_address.filter(|_| settings.public_address.is_named);
     toml_text(&document)
@@ -44,7 +44,7 @@ pub fn to_toml(settings: &Settings) -> String {
 #[must_use]
 pub fn changes(from: &Settings, to: &Settings) -> Vec<String> {
     let tree = |settings| {
-        let document = Document::new(settings, |url| url.expose().to_owned());
+        let document = Document::new(settings, |url| url.expose().to_owned(), |value| value);
         serde_json::to_value(&document).unwrap_or_default()
     };
     let mut keys = Vec::new();
@@ -127,7 +127,7 @@ struct Document<'s> {
     public_address: Option<PublicAddress>,
     bridge: Option<Bridge>,
     xmpp: Option<Xmpp<'s>>,
-    service: &'s [Service],
+    service: Vec<Service<'s>>,
 }
 
 #[derive(Serialize)]
@@ -174,8 +174,44 @@ struct Xmpp<'s> {
     server: Option<&'s str>,
 }
 
+#[derive(Serialize)]
+struct Service<'s> {
+    name: &'s str,
+    #[serde(rename = "match")]
+    matches: Option<&'s str>,
+    anywhere: bool,
+    pidfile: Option<&'s str>,
+    unit: Option<&'s str>,
+    user: Option<&'s str>,
+    restart: Option<&'s str>,
+    sh: bool,
+    directory: Option<&'s str>,
+    grace: String,
+    after: &'s [String],
+    backoff: String,
+    backoff_max: String,
+    start_limit: u32,
+    start_limit_interval: String,
+    environment: Option<BTreeMap<&'s str, &'s str>>,
+    check: Option<Check<'s>>,
+}
+
+#[derive(Serialize)]
+struct Check<'s> {
+    tcp: Option<&'s str>,
+    http: Option<String>,
+    command: Option<&'s str>,
+    timeout: String,
+    interval: String,
+    restart: bool,
+}
+
 impl<'s> Document<'s> {
-    fn new(settings: &'s Settings, written: impl Fn(&Url) -> String) -> Self {
+    fn new(
+        settings: &'s Settings,
+        written: impl Fn(&Url) -> String,
+        value: impl Fn(&'s str) -> &'s str,
+    ) -> Self {
         Self {
             name: &settings.name,
             sample_interval: span::format(settings.sample_interval),
@@ -208,7 +244,62 @@ impl<'s> Document<'s> {
                 owner: &xmpp.owners,
                 server: xmpp.server.as_deref(),
             }),
-            service: &settings.services,
+            service: settings
+                .services
+                .iter()
+                .map(|service| Service::new(service, &written, &value))
+                .collect(),
+        }
+    }
+}
+
+impl<'s> Service<'s> {
+    fn new(
+        service: &'s rules::Service,
+        written: &impl Fn(&Url) -> String,
+        value: &impl Fn(&'s str) -> &'s str,
+    ) -> Self {
+        let environment = service.environment.iter().map(|(name, set)| (name.as_str(), value(set.as_str())));
+        Self {
+            name: &service.name,
+            matches: Some(service.matches.as_str()).filter(|matches| !matches.is_empty()),
+            anywhere: service.anywhere,
+            pidfile: service.pidfile.as_deref(),
+            unit: service.unit.as_deref(),
+            user: service.user.as_deref(),
+            restart: service.restart.as_deref(),
+            sh: service.sh,
+            directory: service.directory.as_deref(),
+            grace: span::format(service.grace),
+            after: &service.after,
+            backoff: span::format(service.backoff),
+            backoff_max: span::format(service.backoff_max),
+            start_limit: service.start_limit,
+            start_limit_interval: span::format(service.start_limit_interval),
+            environment: (!service.environment.is_empty()).then(|| environment.collect()),
+            check: service.check.as_ref().map(|check| Check::new(check, written)),
+        }
+    }
+}
+
+impl<'s> Check<'s> {
+    fn new(check: &'s rules::Check, written: &impl Fn(&Url) -> String) -> Self {
+        let (mut tcp, mut http, mut command) = (None, None, None);
+        match &check.probe {
+            Probe::Tcp(server) => tcp = Some(server.as_str()),
+            // It was an address when it was read; what is none is not shown.
+            Probe::Http(url) => {
+                http = Some(Url::parse(url).map_or_else(|_| "***".to_owned(), |url| written(&url)))
+            }
+            Probe::Command(words) => command = Some(words.as_str()),
+        }
+        Self {
+            tcp,
+            http,
+            command,
+            timeout: span::format(check.timeout),
+            interval: span::format(check.interval),
+            restart: check.restart,
         }
     }
 }

@@ -5,18 +5,17 @@
 )]
 
 mod recovery;
+mod service;
 mod statement;
 mod tree;
 mod walk;
 
-use std::{collections::HashSet, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use systembot_model::rules::Service;
 use toml::de::{DeTable, DeValue};
 
 use crate::{
     LogLevel, PublicAddress, Settings, Url, Xmpp, bounds,
-    bounds::RunsInShell,
     mistake::{Mistake, did_you_mean},
     nearest::nearest,
     settings::Bridge,
@@ -26,38 +25,7 @@ use crate::{
 };
 use recovery::{Recovered, recover};
 pub(crate) use tree::Tree;
-use walk::{Section, Walk, flag, number, text, whole};
-
-/// Every table with its keys, the unnamed one first; a table that holds others names them too.
-pub(crate) const TABLES: [(&str, &[&str]); 10] = [
-    (
-        "",
-        &[
-            "name",
-            "sample_interval",
-            "repeat_interval",
-            "log_level",
-            "storage",
-            "thresholds",
-            "trend",
-            "ignore",
-            "include",
-            "public_address",
-            "bridge",
-            "xmpp",
-            "service",
-        ],
-    ),
-    ("storage", &["retention", "max_size"]),
-    ("thresholds", &["disk_used_percent", "memory_available_percent", "cpu_idle_percent"]),
-    ("trend", &["standard_deviations", "minimum_length", "maximum_length"]),
-    ("ignore", &["mounts"]),
-    ("include", &["mounts"]),
-    ("public_address", &["url"]),
-    ("bridge", &["url", "poll_interval"]),
-    ("xmpp", &["jid", "password_file", "owner", "server"]),
-    ("service", &["name", "match", "restart", "anywhere", "sh"]),
-];
+use walk::{Section, Walk, number, text, whole};
 
 /// Reads the tree of a file.
 pub(crate) fn read(source: &Source, tree: &Tree<'_>, host_name: &str) -> Reading {
@@ -86,8 +54,9 @@ fn read_tree(source: &Source, tree: &Tree<'_>, mistakes: Vec<Mistake>, host_name
     if let Some(xmpp) = walk.section(&root, "xmpp") {
         settings.xmpp = read_xmpp(&mut walk, &xmpp);
     }
-    settings.services = read_services(&mut walk, &root);
-    Reading { settings, mistakes: walk.into_mistakes(), warnings: Vec::new() }
+    settings.services = service::read(&mut walk, &root);
+    let (mistakes, warnings) = walk.into_mistakes();
+    Reading { settings, mistakes, warnings }
 }
 
 fn read_root(walk: &mut Walk<'_>, root: &Section<'_>, settings: &mut Settings) {
@@ -162,35 +131,8 @@ fn read_xmpp(walk: &mut Walk<'_>, table: &Section<'_>) -> Option<Xmpp> {
         Some(DeValue::Array(_)) => walk.list(table, "owner", bounds::bare_jid),
         _ => walk.get(table, "owner", |value| bounds::bare_jid(text(value)?)).map(|owner| vec![owner]),
     };
-    let server = walk.get(table, "server", |value| bounds::server(text(value)?));
+    let server = walk.get(table, "server", |value| bounds::server(text(value)?, "xmpp.example.org:5222"));
     Some(Xmpp { jid: jid?, password_file: password_file?, owners: owners?, server })
-}
-
-fn read_services(walk: &mut Walk<'_>, root: &Section<'_>) -> Vec<Service> {
-    let mut services = Vec::new();
-    let mut names = HashSet::new();
-    for table in walk.sections(root, "service") {
-        let Some(service) = read_service(walk, &table) else { continue };
-        // In chat capitals do not count, so they do not tell two services apart either.
-        if names.insert(service.name.to_lowercase()) {
-            services.push(service);
-        } else {
-            walk.mistake_at(&table, "name", "another service has this name");
-        }
-    }
-    services
-}
-
-fn read_service(walk: &mut Walk<'_>, table: &Section<'_>) -> Option<Service> {
-    walk.require(table, "name");
-    walk.require(table, "match");
-    let name = walk.get(table, "name", |value| bounds::name(text(value)?));
-    let matches = walk.get(table, "match", |value| bounds::matching(text(value)?));
-    let anywhere = walk.get(table, "anywhere", flag).unwrap_or_default();
-    let sh = walk.get(table, "sh", flag).unwrap_or_default();
-    let runs_in_shell = if sh { RunsInShell::Yes } else { RunsInShell::No };
-    let restart = walk.get(table, "restart", |value| bounds::command(text(value)?, runs_in_shell));
-    Some(Service { name: name?, matches: matches?, anywhere, restart, sh, ..Service::default() })
 }
 
 fn set<T>(target: &mut T, found: Option<T>) {
@@ -222,11 +164,6 @@ fn log_level(word: &str) -> Result<LogLevel, String> {
         let near = nearest(word, LogLevel::WORDS.map(|(_, word)| word));
         format!("must be error, warn, info, debug or trace{}", did_you_mean(near))
     })
-}
-
-/// The keys that a table may hold.
-pub(crate) fn keys_of(path: &str) -> &'static [&'static str] {
-    TABLES.iter().find(|(table, _)| *table == path).map_or(&[], |(_, keys)| keys)
 }
 
 /// Whether a table holds a `[DEFAULT]` section, which only the legacy form has.

@@ -56,6 +56,11 @@ impl Url {
         Ok(Self(url))
     }
 
+    /// Whether it holds a user, perhaps with a password.
+    pub(crate) fn has_user(&self) -> bool {
+        Parts::split(&self.0).is_some_and(|parts| parts.user.is_some())
+    }
+
     /// The whole address, secrets included: for requests and `config import` only.
     #[must_use]
     pub fn expose(&self) -> &str {

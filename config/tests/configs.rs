@@ -78,7 +78,11 @@ fn a_valid_file_gives_its_settings() {
         }
         assert!(!format!("{settings:?}").contains(SECRET), "{}", path.display());
         let again = parse(&to_toml(&settings), &path, "other").unwrap_or_else(|m| panic!("{}", m.report()));
-        assert_eq!(again, Loaded { settings, warnings: Vec::new() }, "{}", path.display());
+        assert_eq!(again.settings, settings, "{}", path.display());
+        // Debug hides what is secret, so equal texts would not do.
+        assert!(
+            again.settings.services.iter().zip(&settings.services).all(|(again, before)| again == before)
+        );
     }
 }
 

@@ -1,9 +1,9 @@
-//! The commented examples that are shipped say what holds without them.
+//! The commented example of the legacy form says what holds without it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{path::Path, time::Duration};
 
-use systembot_config::{Bridge, Form, Settings, load, parse, show};
+use systembot_config::{Bridge, Settings, load, parse};
 
 const HOST: &str = "myhost";
 
@@ -41,72 +41,6 @@ fn legacy_defaults() -> Settings {
         bridge: Some(Bridge::default()),
         ..Settings::defaults(HOST)
     }
-}
-
-#[test]
-fn the_shipped_toml_gives_the_defaults() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systembot.toml");
-    assert_eq!(load(&path, HOST).unwrap().settings, Settings::defaults(HOST));
-}
-
-#[test]
-fn each_line_of_the_shipped_toml_says_its_default() {
-    let text = shipped("systembot.toml");
-    let mut table = "";
-    let mut keys = Vec::new();
-    for line in text.lines().filter_map(uncommented) {
-        if line.starts_with('[') {
-            table = line;
-            continue;
-        }
-        let key = line.split(" = ").next().unwrap();
-        keys.push(format!("{table}{key}"));
-        let alone = settings(&match table {
-            // These two are examples: nothing is their default, and what they need to be valid stands around them.
-            "[xmpp]" | "[[service]]" => continue,
-            _ => format!("{table}\n{line}\n"),
-        });
-        let mut expected = Settings::defaults(HOST);
-        match table {
-            "[bridge]" => expected.bridge = Some(Bridge::default()),
-            "[public_address]" => expected.public_address.is_named = true,
-            _ => {}
-        }
-        assert_eq!(alone, expected, "{line}");
-    }
-    assert_eq!(
-        keys.join(" "),
-        "name sample_interval repeat_interval log_level \
-        [storage]retention [storage]max_size \
-        [thresholds]disk_used_percent [thresholds]memory_available_percent [thresholds]cpu_idle_percent \
-        [trend]standard_deviations [trend]minimum_length [trend]maximum_length \
-        [ignore]mounts [include]mounts [public_address]url [bridge]url [bridge]poll_interval \
-        [xmpp]jid [xmpp]password_file [xmpp]owner [xmpp]server \
-        [[service]]name [[service]]match [[service]]restart [[service]]anywhere [[service]]sh"
-    );
-}
-
-#[test]
-fn the_shipped_toml_holds_uncommented_too() {
-    let all = settings(&uncomment(&shipped("systembot.toml"), |_| true));
-    let shown = show(&all, Form::Csv);
-    for line in [
-        "xmpp.jid,bot@example.org",
-        "xmpp.password_file,/etc/systembot/xmpp-password",
-        "xmpp.owner.1,me@example.org",
-        "xmpp.server,xmpp.example.org:5222",
-        "service.1.name,test_bot",
-        "service.1.match,test_bot.py --loglevel",
-        "service.1.restart,python3 /home/me/test_bot.py --loglevel debug",
-        "service.1.anywhere,false",
-        "service.1.sh,false",
-    ] {
-        assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
-    }
-    let mut expected = Settings::defaults(HOST);
-    expected.bridge = Some(Bridge::default());
-    expected.public_address.is_named = true;
-    assert_eq!(Settings { xmpp: None, services: Vec::new(), ..all }, expected);
 }
 
 #[test]

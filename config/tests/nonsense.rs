@@ -8,6 +8,7 @@ use systembot_config::{
     Bridge, Form, Loaded, LogLevel, PublicAddress, Settings, Storage, Thresholds, Trend, Url, Xmpp, load,
     parse, show, to_toml,
 };
+use systembot_model::rules::{Check, Probe, Service};
 
 /// Judges a file by all means there are.
 fn judge(bytes: &[u8]) {
@@ -40,12 +41,13 @@ fn judge(bytes: &[u8]) {
 }
 
 /// Files that are right, to be made wrong.
-const SEEDS: [&str; 6] = [
+const SEEDS: [&str; 7] = [
     include_str!("../../tests/configs/valid/all.toml"),
     include_str!("../../tests/configs/valid/inline.toml"),
     include_str!("../../tests/configs/valid/legacy.conf"),
     include_str!("../../tests/configs/valid/legacy_forms.conf"),
-    include_str!("../systembot.toml"),
+    include_str!("../../docs/systembot.example.toml"),
+    include_str!("../../tests/configs/valid/services.toml"),
     include_str!("../system_bot.conf.example"),
 ];
 
@@ -119,7 +121,7 @@ proptest! {
     fn any_settings_survive_as_toml(settings in settings()) {
         let text = to_toml(&settings);
         let again = parse(&text, Path::new("/etc/x.toml"), "other").map_err(|mistakes| mistakes.report());
-        prop_assert_eq!(again, Ok(Loaded { settings, warnings: Vec::new() }), "{}", text);
+        prop_assert_eq!(again.map(|loaded| loaded.settings), Ok(settings), "{}", text);
     }
 }
 
@@ -130,6 +132,70 @@ fn span(ms: std::ops::RangeInclusive<u64>) -> impl Strategy<Value = Duration> {
 fn url(path: &'static str) -> impl Strategy<Value = Url> {
     let url = ("(user(:[!-.0->A-~&&[^#/?@\\\\]]{0,8})?@)?[a-z][a-z0-9-]{0,10}(:[1-9][0-9]{0,3})?", path);
     url.prop_map(|(authority, path)| Url::parse(&format!("https://{authority}/{path}")).unwrap())
+}
+
+/// How a service is found: by its command line, by a file, or as a unit.
+fn found() -> impl Strategy<Value = Service> {
+    let matches = ("[ -~é]{0,8}x", any::<bool>(), proptest::option::of(PATH)).prop_map(
+        |(matches, anywhere, pidfile)| Service { matches, anywhere, pidfile, ..Service::default() },
+    );
+    let pidfile = PATH.prop_map(|path| Service { pidfile: Some(path), ..Service::default() });
+    let unit = "[a-z][a-z0-9@_.\\\\-]{0,8}[a-z]\\.(service|timer)"
+        .prop_map(|unit| Service { unit: Some(unit), ..Service::default() });
+    prop_oneof![matches, pidfile, unit]
+}
+
+const PATH: &str = "/[ -~é]{0,8}";
+
+fn check() -> impl Strategy<Value = Check> {
+    let probe = prop_oneof![
+        "[a-z]{1,5}:[1-9][0-9]{0,3}".prop_map(Probe::Tcp),
+        "https?://[a-z]{1,8}/[a-z?=&]{0,8}".prop_map(Probe::Http),
+        "[a-z]{1,8}( [a-z]{1,3})?".prop_map(Probe::Command),
+    ];
+    (probe, span(100..=60_000), INTERVAL.prop_map(Duration::from_millis), any::<bool>())
+        .prop_map(|(probe, timeout, interval, restart)| Check { probe, timeout, interval, restart })
+}
+
+const INTERVAL: std::ops::RangeInclusive<u64> = 1000..=3_600_000;
+
+fn service() -> impl Strategy<Value = Service> {
+    let start = (
+        proptest::option::of("[a-z\n\t'\"\\\\é]{1,8}"),
+        any::<bool>(),
+        proptest::option::of(PATH),
+        proptest::collection::btree_map("[A-Za-z_][A-Za-z0-9_]{0,5}", "[^\\x00]{0,8}", 0..3),
+        span(INTERVAL),
+        (span(1000..=60_000), span(60_000..=3_600_000)),
+        0..=1000u32,
+        span(1000..=86_400_000),
+    );
+    let user = proptest::option::of("[a-z][a-z0-9_-]{0,8}");
+    ("[a-z]{0,8}", found(), user, start, proptest::option::of(check())).prop_map(
+        |(name, found, user, start, check)| {
+            let (restart, sh, directory, environment, grace, (backoff, backoff_max), start_limit, within) =
+                start;
+            let restart = restart.filter(|text| !text.trim().is_empty());
+            // What a shell is not to split must be well quoted; anything goes to a shell.
+            let sh = sh || restart.as_ref().is_some_and(|text| text.contains(['\'', '"', '\\']));
+            let check = check.map(|check| Check { restart: check.restart && restart.is_some(), ..check });
+            Service {
+                name,
+                user,
+                restart,
+                sh,
+                directory,
+                environment,
+                grace,
+                check,
+                backoff,
+                backoff_max,
+                start_limit,
+                start_limit_interval: within,
+                ..found
+            }
+        },
+    )
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
@@ -150,24 +216,14 @@ fn settings() -> impl Strategy<Value = Settings> {
             owners: owners.into_iter().collect(),
             server,
         });
-    let service =
-        ("[a-z]{0,8}", "[ -~é]{0,8}x", proptest::option::of("[a-z\n\t'\"\\\\é]{1,8}"), any::<[bool; 2]>());
-    let services = proptest::collection::vec(service, 0..4).prop_map(|services| {
-        let services =
-            services.into_iter().enumerate().map(|(i, (name, matches, restart, [anywhere, sh]))| {
-                let restart = restart.filter(|text| !text.trim().is_empty());
-                // What a shell is not to split must be well quoted; anything goes to a shell.
-                let sh = sh || restart.as_ref().is_some_and(|text| text.contains(['\'', '"', '\\']));
-                systembot_model::rules::Service {
-                    name: format!("{name}{i}"),
-                    matches,
-                    anywhere,
-                    restart,
-                    sh,
-                    ..Default::default()
-                }
-            });
-        services.collect()
+    let services = proptest::collection::vec(service(), 0..4).prop_map(|services| {
+        let mut services: Vec<Service> = services;
+        for i in 0..services.len() {
+            services[i].name.push_str(&i.to_string());
+            // Each may come after those above it, which makes no circle.
+            services[i].after = services[..i].iter().step_by(2).map(|service| service.name.clone()).collect();
+        }
+        services
     });
     let first = (
         "[a-z][a-z0-9_.-]{0,20}",

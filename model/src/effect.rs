@@ -13,6 +13,8 @@ pub enum Effect {
     FetchAddress,
     /// Read the process table twice, for so many of the busiest.
     ReadProcesses(u8),
+    /// Start a service.
+    Start(Start),
     /// Show a told alert on the daemon's own log.
     Show {
         /// Number of the record that told it.
@@ -24,13 +26,26 @@ pub enum Effect {
     },
 }
 
-/// What new records promise.
-#[must_use]
-pub fn effects(records: &[Record]) -> Vec<Effect> {
-    records.iter().filter_map(effect).collect()
+/// A service to be started, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Its name in the settings.
+    pub service: String,
+    /// Number of the record that ordered it.
+    pub ordered: Seq,
+    /// The process that is ended before.
+    pub stop: Option<u32>,
+    /// An earlier start that did not succeed: something of it may still be coming up.
+    pub before: Option<Seq>,
 }
 
-fn effect(record: &Record) -> Option<Effect> {
+/// What new records promise. The state is that with them.
+#[must_use]
+pub fn effects(state: &State, records: &[Record]) -> Vec<Effect> {
+    records.iter().filter_map(|record| effect(state, record)).collect()
+}
+
+fn effect(state: &State, record: &Record) -> Option<Effect> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most records promise nothing")]
     match &record.event {
         Event::MessageQueued(message) => Some(Effect::Deliver(Owed {
@@ -41,6 +56,12 @@ fn effect(record: &Record) -> Option<Effect> {
         })),
         Event::MessageDropped { messages, .. } => Some(Effect::Forget(messages.clone())),
         Event::Asked { question, .. } => Some(fetch(*question)),
+        Event::RestartOrdered { service, stop, .. } => {
+            let last = state.services.get(service).and_then(|watched| watched.last.as_ref());
+            let before = last.filter(|(_, outcome)| !outcome.is_success()).map(|(seq, _)| *seq);
+            let (service, ordered) = (service.clone(), record.seq);
+            Some(Effect::Start(Start { service, ordered, stop: *stop, before }))
+        }
         Event::AlertFired(fired) => fired.told.then(|| show(record.seq, fired.id, &fired.message)),
         Event::AlertRepeated { id, message } => Some(show(record.seq, *id, message)),
         Event::AlertResolved { id, message, told, .. } => told.then(|| show(record.seq, *id, message)),
@@ -54,7 +75,8 @@ fn show(seq: Seq, alert: u64, message: &str) -> Effect {
 
 /// What a start must resume: undelivered messages in order, and unanswered questions.
 ///
-/// Greetings and goodbyes of an earlier run are not among it; [`crate::decide()`] drops them at the start.
+/// Greetings and goodbyes of an earlier run are not among it; [`crate::decide()`] drops them at the start. Nor are
+/// starts of services: whether one is still wanted the next pass decides.
 #[must_use]
 pub fn owed(state: &State) -> Vec<Effect> {
     let is_stale = |kind| matches!(kind, MessageKind::Greeting | MessageKind::Goodbye);

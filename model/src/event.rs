@@ -7,7 +7,12 @@ use std::{fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Sample, Seq, Series, Timestamp, host::Host, rules::Severity};
+use crate::{
+    Sample, Seq, Series, Timestamp,
+    host::Host,
+    rules::Severity,
+    service::{Outcome, Seen},
+};
 
 /// One entry of the log: an event with its number and the moment it was recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -328,6 +333,70 @@ pub enum Event {
         /// Or why it told nothing.
         problem: Option<String>,
     },
+    /// A watched service runs as this process now: found for the first time, or as another one than before.
+    ServiceSeen {
+        /// Its name.
+        service: String,
+        /// The process.
+        seen: Seen,
+    },
+    /// A watched service is to be started.
+    RestartOrdered {
+        /// Its name.
+        service: String,
+        /// Which start this is since it last ran for long: 1, 2, 3 ...
+        attempt: u32,
+        /// The command, as the owner wrote it.
+        command: String,
+        /// The process that is ended before, for a service that runs.
+        stop: Option<u32>,
+        /// Who asked for it; `None` where its death, or its health, did.
+        by: Option<Address>,
+    },
+    /// A start ended.
+    RestartFinished {
+        /// Name of the service.
+        service: String,
+        /// Number of the record that ordered it.
+        ordered: Seq,
+        /// What became of it.
+        outcome: Outcome,
+        /// The end of what was printed meanwhile, at most [`crate::limits::OUTPUT_BYTES`].
+        output: String,
+    },
+    /// A watched service was started too often: it is left alone until it runs, or its owner says so.
+    RestartGivenUp {
+        /// Its name.
+        service: String,
+        /// Starts within the time of its start limit.
+        starts: u32,
+    },
+    /// The health check of a watched service began to fail.
+    ServiceUnhealthy {
+        /// Its name.
+        service: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The health check of a watched service succeeds again, or is no longer asked for.
+    ServiceHealthy {
+        /// Its name.
+        service: String,
+    },
+    /// A service is not watched until further notice: neither told of nor started.
+    WatchingStopped {
+        /// Its name.
+        service: String,
+        /// Who said so.
+        by: Address,
+    },
+    /// A service is watched as if nothing had been.
+    WatchingResumed {
+        /// Its name.
+        service: String,
+        /// Who said so; `boot` for a service that had been given up before the machine started anew.
+        by: Address,
+    },
 }
 
 /// A question whose answer is neither in the state nor in the log.
@@ -371,6 +440,14 @@ impl Event {
         "asked",
         "answered",
         "address_fetched",
+        "service_seen",
+        "restart_ordered",
+        "restart_finished",
+        "restart_given_up",
+        "service_unhealthy",
+        "service_healthy",
+        "watching_stopped",
+        "watching_resumed",
     ];
 
     /// Its kind in `events` and in filters, snake_case.
@@ -406,6 +483,14 @@ impl Event {
             Self::Asked { .. } => "asked",
             Self::Answered { .. } => "answered",
             Self::AddressFetched { .. } => "address_fetched",
+            Self::ServiceSeen { .. } => "service_seen",
+            Self::RestartOrdered { .. } => "restart_ordered",
+            Self::RestartFinished { .. } => "restart_finished",
+            Self::RestartGivenUp { .. } => "restart_given_up",
+            Self::ServiceUnhealthy { .. } => "service_unhealthy",
+            Self::ServiceHealthy { .. } => "service_healthy",
+            Self::WatchingStopped { .. } => "watching_stopped",
+            Self::WatchingResumed { .. } => "watching_resumed",
         }
     }
 }

@@ -27,11 +27,13 @@ pub enum RuleKind {
     Trend,
     /// A watched process is not in the process table.
     ServiceMissing,
+    /// The health check of a watched service fails.
+    ServiceUnhealthy,
 }
 
 impl RuleKind {
     /// All rules.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::DiskFull,
         Self::MemoryLow,
         Self::CpuBusy,
@@ -39,7 +41,11 @@ impl RuleKind {
         Self::SensorCritical,
         Self::Trend,
         Self::ServiceMissing,
+        Self::ServiceUnhealthy,
     ];
+
+    /// Those about a watched service instead of a series that a tick reads.
+    pub const SERVICE: [Self; 2] = [Self::ServiceMissing, Self::ServiceUnhealthy];
 
     /// The rule's name in alerts and output.
     #[must_use]
@@ -52,6 +58,7 @@ impl RuleKind {
             Self::SensorCritical => "sensor_critical",
             Self::Trend => "trend",
             Self::ServiceMissing => "service_missing",
+            Self::ServiceUnhealthy => "service_unhealthy",
         }
     }
 
@@ -67,7 +74,7 @@ impl RuleKind {
         match self {
             Self::Trend => Severity::Info,
             Self::DiskFull | Self::MemoryLow | Self::CpuBusy | Self::SensorHigh => Severity::Warning,
-            Self::SensorCritical | Self::ServiceMissing => Severity::Critical,
+            Self::SensorCritical | Self::ServiceMissing | Self::ServiceUnhealthy => Severity::Critical,
         }
     }
 
@@ -78,9 +85,12 @@ impl RuleKind {
     pub const fn holds_for(self) -> Duration {
         match self {
             Self::CpuBusy | Self::MemoryLow => Duration::from_secs(30),
-            Self::DiskFull | Self::SensorHigh | Self::SensorCritical | Self::Trend | Self::ServiceMissing => {
-                Duration::ZERO
-            }
+            Self::DiskFull
+            | Self::SensorHigh
+            | Self::SensorCritical
+            | Self::Trend
+            | Self::ServiceMissing
+            | Self::ServiceUnhealthy => Duration::ZERO,
         }
     }
 
@@ -94,7 +104,8 @@ impl RuleKind {
             | Self::CpuBusy
             | Self::SensorHigh
             | Self::SensorCritical
-            | Self::ServiceMissing => 1,
+            | Self::ServiceMissing
+            | Self::ServiceUnhealthy => 1,
         }
     }
 }
@@ -318,6 +329,7 @@ pub fn sentence(verdict: &Verdict, value_of: &dyn Fn(&Series) -> Option<f64>) ->
             )
         }
         RuleKind::ServiceMissing => format!("service {label} is not running"),
+        RuleKind::ServiceUnhealthy => format!("service {label} runs, but its check fails"),
     }
 }
 
@@ -329,6 +341,7 @@ pub fn relief(condition: &Condition, value: Option<f64>) -> String {
     let Some(value) = value else {
         return match rule {
             RuleKind::ServiceMissing => format!("service {label} is running again"),
+            RuleKind::ServiceUnhealthy => format!("service {label} is well again"),
             RuleKind::DiskFull => format!("disk {label} is no longer there"),
             RuleKind::SensorHigh | RuleKind::SensorCritical => format!("sensor {label} is no longer there"),
             RuleKind::MemoryLow | RuleKind::CpuBusy | RuleKind::Trend => {
@@ -345,6 +358,7 @@ pub fn relief(condition: &Condition, value: Option<f64>) -> String {
         }
         RuleKind::Trend => format!("{} is {}", friendly(series), figure(series, value)),
         RuleKind::ServiceMissing => format!("service {label} is running again"),
+        RuleKind::ServiceUnhealthy => format!("service {label} is well again"),
     }
 }
 

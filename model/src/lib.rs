@@ -22,6 +22,7 @@ pub mod render;
 pub mod rules;
 pub mod sample;
 pub mod series;
+pub mod service;
 pub mod state;
 pub mod stats;
 pub mod summary;

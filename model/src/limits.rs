@@ -21,6 +21,8 @@ pub const WINDOW_SAMPLES: usize = 800;
 pub const WINDOW_AGE: Duration = Duration::from_secs(30 * 86_400);
 /// Series whose windows are kept at once; more are recorded, but not judged.
 pub const LIVE_SERIES: usize = 4_096;
+/// Services that are watched; each costs a look at the process table and perhaps a check.
+pub const SERVICES: usize = 64;
 /// Open mutes; one more ends the one that would have ended first.
 pub const MUTES: usize = 64;
 /// Questions that wait for an outside answer (public address, two process readings).
@@ -28,8 +30,19 @@ pub const QUESTIONS: usize = 32;
 /// Blind spans that the state remembers for `status`; the log has all.
 pub const BLIND_SPANS: usize = 16;
 
+/// Starts of one service that the start limit can count.
+pub const STARTS: usize = 1_000;
+/// Bytes of a service's output that are kept with the end of its start.
+pub const OUTPUT_BYTES: usize = 4_096;
+
 /// Cuts a text at a character boundary so that it has at most `bytes` bytes.
 #[must_use]
 pub fn cut(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}
+
+/// The end of a text that has at most `bytes` bytes, from a character boundary on.
+#[must_use]
+pub fn cut_front(text: &str, bytes: usize) -> &str {
+    text.get(text.ceil_char_boundary(text.len().saturating_sub(bytes))..).unwrap_or(text)
 }

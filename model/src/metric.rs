@@ -135,6 +135,8 @@ pub static METRICS: &[Metric] = metrics![
     "processes_total" Number Gauge None, 0, TEN, "processes", "processes, kernel threads included (entries of /proc)";
     "processes_running" Number Gauge None, 0, TEN, "processes", "threads running or ready to run (/proc/stat procs_running)";
     "processes_blocked" Number Gauge None, 0, TEN, "processes", "threads blocked on I/O (/proc/stat procs_blocked)";
+    "service_memory_bytes" Bytes Gauge Some("service"), 0, Least::Share(0.2), "services", "resident memory of a watched service's process (/proc/PID/stat)";
+    "service_cpu_seconds_total" Seconds Counter Some("service"), 2, Least::Absolute(1.0), "services", "CPU time of a watched service's process, user and system (/proc/PID/stat)";
     "uptime_seconds" Seconds Gauge None, 2, Least::Absolute(f64::INFINITY), "uptime", "time since boot, sleep included (/proc/uptime)";
     "self_rss_bytes" Bytes Gauge None, 0, Least::Share(0.2), "self", "resident memory of Systembot itself (/proc/self/statm)";
     "self_cpu_seconds_total" Seconds Counter None, 2, Least::Absolute(1.0), "self", "CPU time of Systembot itself, user and system (/proc/self/stat)";

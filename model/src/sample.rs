@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Series, Timestamp, host::Host};
+use crate::{Series, Timestamp, host::Host, service::Found};
 
 /// One value of one series. Never NaN or infinite: a reading that has no number is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub struct Pass {
     pub notes: Vec<Note>,
     /// Watched services that were looked for and are not in the process table.
     pub missing: Vec<String>,
+    /// Watched services that were found; one of which nothing is known just now is in neither list.
+    pub services: Vec<Found>,
     /// Steady time (CLOCK_MONOTONIC, which stands still in sleep) since the pass before; `None` for the first.
     pub elapsed: Option<Duration>,
     /// Time asleep since the pass before: CLOCK_BOOTTIME less CLOCK_MONOTONIC.

@@ -15,6 +15,8 @@ use crate::{
     judge::{self, Condition, RuleKind, Stand},
     limits,
     outbox::Owed,
+    rules::Service,
+    service::{Ordered, Watched},
     window::{Trend, Window},
 };
 
@@ -51,6 +53,8 @@ pub struct State {
     pub outbox: BTreeMap<Seq, Queued>,
     /// Watched services that are missing, and since when.
     pub missing: BTreeMap<String, Timestamp>,
+    /// What else is known of watched services.
+    pub services: BTreeMap<String, Watched>,
     /// What cannot be read at the moment, by subject.
     pub notes: BTreeMap<String, String>,
     /// The newest blind spans, oldest first.
@@ -130,12 +134,8 @@ impl State {
             }
             Event::Stopped => self.run.is_on = false,
             Event::Configured { rules } => {
-                self.rules = Rules::from_json(rules);
+                self.configured(Rules::from_json(rules));
                 self.configured = record.seq;
-                let length = self.rules.maximum_length;
-                self.windows.values_mut().for_each(|window| window.shorten(length));
-                let services = &self.rules.services;
-                self.missing.retain(|name, _| services.iter().any(|service| service.name == *name));
             }
             Event::Described(host) => self.host = host.clone(),
             Event::Blind { .. } => {
@@ -184,10 +184,37 @@ impl State {
             }
             Event::ServiceMissing { service } => {
                 self.missing.insert(service.clone(), at);
+                self.watched(service, |watched, settings| watched.miss(settings, at));
             }
             Event::ServiceRecovered { service } => {
                 self.missing.remove(service);
+                self.watched(service, |watched, _| watched.given_up = None);
             }
+            Event::ServiceSeen { service, seen } => {
+                self.watched(service, |watched, _| watched.seen = Some(*seen));
+            }
+            Event::RestartOrdered { service, by, .. } => {
+                let ordered = Ordered { seq: record.seq, by: by.clone() };
+                self.watched(service, |watched, settings| watched.order(settings, at, ordered));
+            }
+            Event::RestartFinished { service, ordered, outcome, .. } => {
+                self.watched(service, |watched, settings| watched.finish(settings, at, *ordered, outcome));
+            }
+            Event::RestartGivenUp { service, .. } => {
+                self.watched(service, |watched, _| watched.given_up = Some(at));
+            }
+            Event::ServiceUnhealthy { service, problem } => {
+                self.watched(service, |watched, _| watched.problem = Some(problem.clone()));
+            }
+            Event::ServiceHealthy { service } => self.watched(service, |watched, _| watched.problem = None),
+            Event::WatchingStopped { service, by } => {
+                self.missing.remove(service);
+                self.watched(service, |watched, _| watched.paused = Some((at, by.clone())));
+            }
+            Event::WatchingResumed { service, .. } => self.watched(service, |watched, _| {
+                watched.paused = None;
+                watched.forgive();
+            }),
             Event::AddressFetched { address, problem } => {
                 self.public.asked = Some((at, problem.clone()));
                 if let Some(address) = address {
@@ -269,6 +296,29 @@ impl State {
         })
     }
 
+    fn configured(&mut self, rules: Rules) {
+        let before = std::mem::replace(&mut self.rules, rules);
+        let length = self.rules.maximum_length;
+        self.windows.values_mut().for_each(|window| window.shorten(length));
+        let services = &self.rules.services;
+        let is_watched = |name: &String| services.iter().any(|service| service.name == *name);
+        self.missing.retain(|name, _| is_watched(name));
+        self.services.retain(|name, _| is_watched(name));
+        // Whoever changed the settings of a service wants it tried with them.
+        for service in services.iter().filter(|service| !before.services.contains(service)) {
+            if let Some(watched) = self.services.get_mut(&service.name) {
+                watched.forgive();
+            }
+        }
+    }
+
+    /// Changes what is known of a service; one that the settings name no more is left alone.
+    fn watched(&mut self, name: &str, change: impl FnOnce(&mut Watched, &Service)) {
+        if let Some(settings) = self.rules.services.iter().find(|service| service.name == name) {
+            change(self.services.entry(name.to_owned()).or_default(), settings);
+        }
+    }
+
     fn sampled(&mut self, at: Timestamp, sample: &Sample) {
         // Only rules with a limit wait before they fire; what a trend says needs no memory but the window.
         for verdict in judge::limits(self, sample) {
@@ -317,7 +367,8 @@ impl State {
         let told = told.chain(self.alerts.values_mut().filter_map(|alert| alert.told_at.as_mut()));
         let fetched = self.public.known.iter_mut().map(|(_, at)| at);
         let asked = self.public.asked.iter_mut().map(|(at, _)| at);
-        told.chain(fetched).chain(asked)
+        let services = self.services.values_mut().flat_map(Watched::moments);
+        told.chain(fetched).chain(asked).chain(services)
     }
 
     fn fired(&mut self, at: Timestamp, fired: &Fired) {

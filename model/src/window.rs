@@ -36,6 +36,13 @@ impl Window {
         self.samples.back().copied()
     }
 
+    /// The newest two samples, the older one first.
+    #[must_use]
+    pub fn last_two(&self) -> Option<((Timestamp, f64), (Timestamp, f64))> {
+        let before = self.samples.len().checked_sub(2)?;
+        Some((*self.samples.get(before)?, self.last()?))
+    }
+
     /// The values, oldest first.
     #[must_use]
     pub fn values(&self) -> Vec<f64> {

@@ -73,7 +73,7 @@ impl Source {
 
 /// Bytes of a file, in room that is kept.
 #[derive(Default)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     length: usize,
 }
@@ -82,7 +82,7 @@ impl Buffer {
     /// Reads a file from its start to its end, or to [`FILE_BYTES`].
     ///
     /// Files of proc(5) may give less than they are asked for before they end: only nothing at all is the end.
-    pub(super) fn fill(&mut self, file: &File) -> io::Result<()> {
+    pub(crate) fn fill(&mut self, file: &File) -> io::Result<()> {
         self.length = 0;
         while self.length < FILE_BYTES {
             if self.length == self.bytes.len() {
@@ -100,7 +100,7 @@ impl Buffer {
     }
 
     /// What was read last.
-    pub(super) fn content(&self) -> &[u8] {
+    pub(crate) fn content(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 }

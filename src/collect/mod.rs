@@ -12,19 +12,21 @@
 mod blockdev;
 mod cpu;
 mod disk;
-mod file;
+pub(crate) mod file;
 mod host;
 mod interpreter;
 mod labelled;
 mod load;
+pub(crate) mod look;
 mod memory;
 mod mount;
 mod network;
 mod own;
 mod pressure;
-mod process;
+pub(crate) mod process;
 mod sensor;
 mod service;
+pub(crate) mod unit;
 mod uptime;
 
 use std::{
@@ -141,7 +143,7 @@ impl Collectors {
             sensor: sensor::Sensors::new(roots),
             pressure: pressure::Pressure::new(roots),
             process: process::Processes::new(roots),
-            service: service::Services::new(roots, options.services.clone()),
+            service: service::Services::new(roots, options.services.clone(), Arc::clone(&clock)),
             uptime: uptime::Uptime::new(roots),
             own: own::Own::new(roots, options.log_dir.clone()),
             host: host::Facts::new(roots),

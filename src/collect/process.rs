@@ -88,32 +88,58 @@ fn pid(name: &str) -> Option<u32> {
 }
 
 /// What /proc/PID/stat tells that is of use here.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Stat {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
     /// Short name, control characters replaced.
     name: String,
+    /// Its process group.
+    pub(crate) group: u32,
+    /// Whether it has ended and only waits for its parent to take note.
+    pub(crate) is_zombie: bool,
     /// CPU time in user and system mode, in ticks.
-    pub(super) ticks: u64,
+    pub(crate) ticks: u64,
     /// When it started, in ticks since boot: tells apart two processes that had one number.
-    start: u64,
+    pub(crate) start: u64,
     /// Resident memory in pages.
     rss_pages: u64,
 }
 
 impl Stat {
     /// Reads `42 (name) S 1 ...`; the name may hold blanks and parentheses, so its end is the last one.
-    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
         let line = String::from_utf8_lossy(line);
         let (head, columns) = line.rsplit_once(')')?;
         let (_, name) = head.split_once('(')?;
         let column = |index| -> Option<u64> { columns.split_ascii_whitespace().nth(index)?.parse().ok() };
         Some(Self {
             name: name.replace(char::is_control, "?"),
+            group: u32::try_from(column(2)?).ok()?,
+            is_zombie: columns.trim_start().starts_with(['Z', 'X']),
             ticks: column(11)?.saturating_add(column(12)?),
             start: column(19)?,
             rss_pages: column(21)?,
         })
     }
+
+    /// Reads that of a process; `None` for one that has ended.
+    pub(crate) fn read(proc: &Path, pid: u32, buffer: &mut Buffer) -> Option<Self> {
+        let file = File::open(proc.join(format!("{pid}/stat"))).ok()?;
+        buffer.fill(&file).ok()?;
+        Self::parse(buffer.content())
+    }
+
+    /// Resident memory.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.rss_pages.saturating_mul(page_bytes())
+    }
+}
+
+/// The numbers of all processes there are now.
+pub(crate) fn pids(roots: &Roots) -> Vec<u32> {
+    let mut processes = Processes::new(roots);
+    // What was listed before an error is all there is to tell.
+    let _ = processes.list();
+    processes.pids
 }
 
 /// The processes that use most CPU, at most `count`: most CPU first, then most memory.
@@ -139,12 +165,13 @@ pub fn top_processes(
         .map(|(pid, stat)| {
             let ticks = stat.ticks.saturating_sub(before.get(&(pid, stat.start)).copied().unwrap_or(0));
             let percent = float(ticks) / hertz / seconds * 100.0;
+            let memory_bytes = stat.memory_bytes();
             Process {
                 pid,
                 name: stat.name,
                 user: String::new(),
                 cpu_percent: if percent.is_finite() { percent } else { 0.0 },
-                memory_bytes: stat.rss_pages.saturating_mul(page_bytes()),
+                memory_bytes,
             }
         })
         .collect();
@@ -165,15 +192,8 @@ fn page_bytes() -> u64 {
 
 /// All processes; those that ended while the table was read are left out.
 fn table(roots: &Roots, buffer: &mut Buffer) -> Vec<(u32, Stat)> {
-    let mut processes = Processes::new(roots);
-    // What was listed before an error is all there is to tell.
-    let _ = processes.list();
-    let stat = |pid: u32| {
-        let file = File::open(roots.proc.join(format!("{pid}/stat"))).ok()?;
-        buffer.fill(&file).ok()?;
-        Some((pid, Stat::parse(buffer.content())?))
-    };
-    processes.pids.into_iter().filter_map(stat).collect()
+    let stat = |pid: u32| Some((pid, Stat::read(&roots.proc, pid, buffer)?));
+    pids(roots).into_iter().filter_map(stat).collect()
 }
 
 /// The user a process runs as (its effective one, as top(1) shows it): by name, else by number; `?` if it has ended.
@@ -181,15 +201,16 @@ fn table(roots: &Roots, buffer: &mut Buffer) -> Vec<(u32, Stat)> {
 /// The owner of /proc/PID will not do: it is root for programs that may not be dumped. The name comes from the system's
 /// own lookup for this one user, where sysinfo would list all, which a directory service may take minutes for.
 fn user(status: &Path, buffer: &mut Buffer) -> String {
-    if File::open(status).and_then(|file| buffer.fill(&file)).is_err() {
-        return "?".to_owned();
-    }
-    let text = String::from_utf8_lossy(buffer.content());
-    let ids = text.lines().find_map(|line| line.strip_prefix("Uid:"));
-    let Some(id) = ids.and_then(|ids| ids.split_ascii_whitespace().nth(1)?.parse().ok()) else {
-        return "?".to_owned();
-    };
+    let Some(id) = user_id(status, buffer) else { return "?".to_owned() };
     User::from_uid(Uid::from_raw(id)).ok().flatten().map_or_else(|| id.to_string(), |user| user.name)
+}
+
+/// The number of the user that a process runs as, its effective one.
+pub(super) fn user_id(status: &Path, buffer: &mut Buffer) -> Option<u32> {
+    File::open(status).and_then(|file| buffer.fill(&file)).ok()?;
+    let text = String::from_utf8_lossy(buffer.content());
+    let ids = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    ids.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,153 +1,188 @@
-//! Watched services: are they in the process table?
+//! Watched services: do they run, and what do they use?
 
-use std::{fs::File, path::PathBuf};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use systembot_model::{rules::Service, sample::Pass};
+use systembot_model::{
+    Series,
+    number::float,
+    rules::Service,
+    sample::{Note, Pass},
+    service::Found,
+};
 
-use super::{Roots, file::Buffer, interpreter};
+use super::{
+    Roots,
+    file::Buffer,
+    look::{Finder, Look, Running, command_line, own_pid},
+    unit::{Asking, Standing},
+};
+use crate::clock::Clock;
 
-/// Looks watched services up by their command lines.
+/// Time that a pass waits for what systemctl says of units whose process is gone.
+const UNITS_WAIT: Duration = Duration::from_millis(500);
+/// Time between two questions about a unit that is active without a process to look at.
+const UNIT_AGAIN: Duration = Duration::from_secs(60);
+
+/// Looks all watched services up.
 ///
-/// A service was most likely found before: then its process is looked at first, and a pass costs one command line a
-/// service. Only where one of them is not there any more the whole table is read, and anew in every pass: command
-/// lines change when a process becomes another program, so none is remembered.
+/// A pass costs one command line a service. Only where one of them is not where it was, the whole table is read, once
+/// for all that are sought, and anew in every pass.
 pub(super) struct Services {
     proc: PathBuf,
+    clock: Arc<dyn Clock>,
     watched: Vec<Watched>,
     buffer: Buffer,
+    /// Asks about units; begun with the first question.
+    asking: Option<Asking>,
 }
 
 struct Watched {
-    service: Service,
-    /// Where it was found last.
-    pid: Option<u32>,
+    finder: Finder,
+    memory: Series,
+    cpu: Series,
+    /// Whether a question about its unit is on its way.
+    is_asked: bool,
+    /// When its unit was active without a process, by the steady clock.
+    was_active: Option<Duration>,
 }
 
 impl Services {
-    pub(super) fn new(roots: &Roots, services: Vec<Service>) -> Self {
-        let watched = services.into_iter().map(|service| Watched { service, pid: None });
-        // A service without a text is none that a process table could tell of.
-        let watched = watched.filter(|watched| !watched.service.matches.trim().is_empty()).collect();
-        Self { proc: roots.proc.clone(), watched, buffer: Buffer::default() }
+    pub(super) fn new(roots: &Roots, services: Vec<Service>, clock: Arc<dyn Clock>) -> Self {
+        let watched = services.into_iter().map(|service| Watched {
+            memory: Series::labelled("service_memory_bytes", "service", &service.name),
+            cpu: Series::labelled("service_cpu_seconds_total", "service", &service.name),
+            finder: Finder::new(roots, service),
+            is_asked: false,
+            was_active: None,
+        });
+        // A service without anything to find it by is none that could be told of.
+        let is_findable = |watched: &Watched| {
+            let service = &watched.finder.service;
+            !service.matches.trim().is_empty() || service.pidfile.is_some() || service.unit.is_some()
+        };
+        let watched = watched.filter(is_findable).collect();
+        Self { proc: roots.proc.clone(), clock, watched, buffer: Buffer::default(), asking: None }
     }
 
-    /// Names those that are missing, in the order of the configuration. `pids` is the process table of this pass.
+    /// Tells what runs and what is missing, in the order of the configuration. `pids` is the process table of this
+    /// pass.
     pub(super) fn read(&mut self, pass: &mut Pass, pids: &[u32]) {
         // Without a process table (an unreadable /proc is told elsewhere) nothing is known to be missing.
         if self.watched.is_empty() || pids.is_empty() {
             return;
         }
-        let own = self.own_pid();
-        for watched in &mut self.watched {
-            let last = watched.pid.filter(|pid| Some(*pid) != own);
-            watched.pid = last.filter(|pid| {
-                command_line(&self.proc, *pid, &mut self.buffer)
-                    .is_some_and(|line| is_match(&watched.service, &line))
+        let mut looks: Vec<Option<Look>> = self.watched.iter().map(|_| None).collect();
+        self.look_again(&mut looks);
+        self.search(&looks, pids);
+        self.ask_units(&mut looks);
+        for (watched, look) in self.watched.iter().zip(looks) {
+            let name = &watched.finder.service.name;
+            let look = look.unwrap_or_else(|| {
+                watched.finder.seen(self.clock.as_ref(), &mut self.buffer).map_or(Look::Missing, Look::Found)
             });
+            match look {
+                Look::Found(running) => found(pass, watched, running),
+                Look::Missing => pass.missing.push(name.clone()),
+                Look::Unknown(Some(text)) => {
+                    pass.notes.push(Note { subject: format!("service {name}"), text });
+                }
+                Look::Unknown(None) => {}
+            }
         }
-        if self.watched.iter().any(|watched| watched.pid.is_none()) {
-            for &pid in pids.iter().filter(|pid| Some(**pid) != own) {
-                let Some(line) = command_line(&self.proc, pid, &mut self.buffer) else { continue };
-                for watched in self.watched.iter_mut().filter(|watched| watched.pid.is_none()) {
-                    watched.pid = is_match(&watched.service, &line).then_some(pid);
+    }
+
+    /// Looks where each was last, and into pidfiles.
+    fn look_again(&mut self, looks: &mut [Option<Look>]) {
+        let own = own_pid(&self.proc);
+        for (watched, look) in self.watched.iter_mut().zip(looks) {
+            let finder = &mut watched.finder;
+            if let Some(problem) = finder.resolve_user() {
+                *look = Some(Look::Unknown(Some(problem)));
+            } else if finder.service.pidfile.is_some() {
+                finder.read_pidfile(&mut self.buffer);
+            } else if finder.unit.is_none() {
+                finder.is_at_last(own, &mut self.buffer);
+            }
+        }
+    }
+
+    /// Searches the process table for those that are not where they were.
+    fn search(&mut self, looks: &[Option<Look>], pids: &[u32]) {
+        let is_sought = |watched: &Watched, look: &Option<Look>| {
+            let finder = &watched.finder;
+            look.is_none()
+                && finder.pid.is_none()
+                && finder.unit.is_none()
+                && finder.service.pidfile.is_none()
+        };
+        if !self.watched.iter().zip(looks).any(|(watched, look)| is_sought(watched, look)) {
+            return;
+        }
+        let own = own_pid(&self.proc);
+        for &pid in pids.iter().filter(|pid| Some(**pid) != own) {
+            let Some(line) = command_line(&self.proc, pid, &mut self.buffer) else { continue };
+            for (watched, look) in self.watched.iter_mut().zip(looks) {
+                if is_sought(watched, look) && watched.finder.is_line(pid, &line, &mut self.buffer) {
+                    watched.finder.pid = Some(pid);
                 }
             }
         }
-        let missing = self.watched.iter().filter(|watched| watched.pid.is_none());
-        pass.missing.extend(missing.map(|watched| watched.service.name.clone()));
     }
 
-    /// The bot's own number, as this process table counts.
-    fn own_pid(&self) -> Option<u32> {
-        std::fs::read_link(self.proc.join("self")).ok()?.to_str()?.parse().ok()
+    /// Asks about units whose process is not there any more, and takes what is answered in time.
+    fn ask_units(&mut self, looks: &mut [Option<Look>]) {
+        let now = self.clock.steady();
+        let mut open = 0_usize;
+        for (number, (watched, look)) in self.watched.iter_mut().zip(&mut *looks).enumerate() {
+            let Some(unit) = watched.finder.unit.clone() else { continue };
+            // While nothing else is known, nothing is said.
+            *look = look.take().or(Some(Look::Unknown(None)));
+            if let Some(running) = watched.finder.seen(self.clock.as_ref(), &mut self.buffer) {
+                *look = Some(Look::Found(running));
+                continue;
+            }
+            if watched.was_active.is_some_and(|at| now.saturating_sub(at) < UNIT_AGAIN) {
+                *look = Some(watched.finder.of_unit(
+                    Standing::Active(None),
+                    self.clock.as_ref(),
+                    &mut self.buffer,
+                ));
+                continue;
+            }
+            open += 1;
+            if !watched.is_asked {
+                if self.asking.is_none() {
+                    // Without a thread nothing is known of units, and the next pass tries again.
+                    self.asking = Asking::begin().ok();
+                }
+                if let Some(asking) = &self.asking {
+                    asking.ask(number, &unit);
+                    watched.is_asked = true;
+                }
+            }
+        }
+        let until = now.saturating_add(UNITS_WAIT);
+        while open > 0 {
+            let left = until.saturating_sub(self.clock.steady());
+            let Some((number, standing)) = self.asking.as_ref().and_then(|asking| asking.answer(left)) else {
+                break;
+            };
+            open -= 1;
+            let (Some(watched), Some(look)) = (self.watched.get_mut(number), looks.get_mut(number)) else {
+                continue;
+            };
+            watched.is_asked = false;
+            watched.was_active = (standing == Standing::Active(None)).then_some(now);
+            *look = Some(watched.finder.of_unit(standing, self.clock.as_ref(), &mut self.buffer));
+        }
     }
 }
 
-/// The words of a process's command line. `None` for kernel threads, for zombies, which have none any more, and for
-/// what is gone.
-fn command_line(proc: &std::path::Path, pid: u32, buffer: &mut Buffer) -> Option<Vec<String>> {
-    let file = File::open(proc.join(format!("{pid}/cmdline"))).ok()?;
-    buffer.fill(&file).ok()?;
-    let text = String::from_utf8_lossy(buffer.content());
-    // Programs that rename themselves leave zeros behind their new title.
-    let text = text.trim_end_matches('\0');
-    (!text.is_empty()).then(|| text.split('\0').map(str::to_owned).collect())
-}
-
-/// Whether a command line is that of a service.
-fn is_match(service: &Service, words: &[String]) -> bool {
-    let text = service.matches.trim_start();
-    if service.anywhere {
-        return words.join(" ").contains(text);
+fn found(pass: &mut Pass, watched: &Watched, running: Running) {
+    if let Some(stat) = &running.stat {
+        let hertz = float(rustix::param::clock_ticks_per_second());
+        pass.sample.push(watched.memory.clone(), float(stat.memory_bytes()));
+        pass.sample.push(watched.cpu.clone(), float(stat.ticks) / hertz);
     }
-    let script = interpreter::script(words);
-    [Some(0), script].into_iter().flatten().any(|index| {
-        let Some((first, rest)) = words.get(index..).and_then(<[String]>::split_first) else { return false };
-        // A word that is the whole command line may be a title that the program gave itself: there only what is
-        // before the first blank is a path, and not what stands in `sshd: /root/x` or `/bin/less /var/x`.
-        let path = if words.len() == 1 { first.split(' ').next().unwrap_or(first) } else { first };
-        let base = path.rfind('/').and_then(|slash| first.get(slash + 1..)).unwrap_or(first);
-        begins(first, rest, text) || begins(base, rest, text)
-    })
-}
-
-/// Whether the first word and those behind it begin with a text; the text's end may fall inside a word.
-fn begins(first: &str, rest: &[String], text: &str) -> bool {
-    match text.strip_prefix(first) {
-        Some("") => true,
-        Some(text) => text.strip_prefix(' ').is_some_and(|text| rest.join(" ").starts_with(text)),
-        None => first.starts_with(text),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn matches(command: &[&str], text: &str) -> bool {
-        let words: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
-        is_match(&Service { matches: text.to_owned(), ..Service::default() }, &words)
-    }
-
-    /// Defect 6 of the original: a process was alive if its text stood anywhere in a cut list of processes.
-    #[test]
-    fn a_match_begins_at_the_program_or_its_script() {
-        let check = |command: &[&str], text: &str, expected| {
-            assert_eq!(matches(command, text), expected, "{command:?} {text}");
-        };
-        let bot = ["python3", "/home/me/test_bot.py", "--loglevel", "debug"];
-        check(&bot, "test_bot.py --loglevel", true);
-        check(&bot, "/home/me/test_bot.py", true);
-        check(&bot, "python3 /home/me/test_bot.py", true);
-        check(&bot, "test_bot.py --log", true);
-        check(&bot, "test_bot", true);
-        check(&bot, "test_bot.py --loglevel info", false);
-        check(&bot, "me/test_bot.py", false);
-        check(&bot, "bot.py", false);
-        check(&bot, "--loglevel", false);
-        check(&bot, "test_bot.py --loglevel debug --more", false);
-        check(&["/usr/bin/python3", "-u", "./test_bot.py"], "test_bot.py", true);
-        check(&["vim", "test_bot.py", "--loglevel"], "test_bot.py --loglevel", false);
-        check(&["grep", "test_bot.py --loglevel"], "test_bot.py --loglevel", false);
-        check(&["python3", "-c", "test_bot.py --loglevel"], "test_bot.py", false);
-        check(&["sh", "-c", "python3 test_bot.py"], "test_bot.py", false);
-        check(&["/usr/sbin/nginx", "-g", "daemon off;"], "nginx -g daemon", true);
-        check(&["nginx: master process /usr/sbin/nginx"], "nginx: master", true);
-        check(&["tail: /var/test_bot.py"], "test_bot.py", false);
-        check(&["/bin/less /var/test_bot.py"], "test_bot.py", false);
-        check(&["/usr/sbin/apache2 -k start"], "apache2 -k", true);
-        check(&["/opt/My App/run", "now"], "run now", true);
-        check(&["/opt/run"], "run now", false);
-    }
-
-    #[test]
-    fn anywhere_is_anywhere() {
-        let service = Service { matches: "bot.py --log".to_owned(), anywhere: true, ..Service::default() };
-        let check = |words: &[&str], expected| {
-            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-            assert_eq!(is_match(&service, &words), expected, "{words:?}");
-        };
-        check(&["vim", "test_bot.py", "--log"], true);
-        check(&["vim", "test_bot.py"], false);
-    }
+    pass.services.push(Found { service: watched.finder.service.name.clone(), seen: running.seen });
 }

@@ -11,6 +11,7 @@ use systembot_model::{
     event::{BlindReason, Fired, MessageKind},
     host::Host,
     rules::Severity,
+    service::{Outcome, Seen},
 };
 
 use crate::{
@@ -55,6 +56,7 @@ fn events() -> Vec<Event> {
         ipv6: Some("2001:db8::7".parse().unwrap()),
     };
     let public: IpAddr = "198.51.100.4".parse().unwrap();
+    let seen = Seen { pid: Some(4711), started: 123_456, since: AT };
     let messages = vec![Seq::new(7), Seq::new(300)];
     let owner = Address::bridge();
     vec![
@@ -84,9 +86,28 @@ fn events() -> Vec<Event> {
         Event::Cleared { subject: "mount /mnt/nas".into() },
         Event::Imported { series, from: AT, to: AT, samples: 1, learned: vec![(AT, 1.5)], file: u64::MAX },
         Event::Salvaged { saved: 1_000, lost: 3 },
-        Event::Asked { from: owner, question: Question::Processes(3) },
+        Event::Asked { from: owner.clone(), question: Question::Processes(3) },
         Event::Answered { questions: vec![Seq::new(9)] },
         Event::AddressFetched { address: Some(public), problem: Some("slow".into()) },
+        Event::ServiceSeen { service: "test_bot".into(), seen },
+        Event::RestartOrdered {
+            service: "test_bot".into(),
+            attempt: 2,
+            command: "python3 test_bot.py".into(),
+            stop: Some(4710),
+            by: Some(owner.clone()),
+        },
+        Event::RestartFinished {
+            service: "test_bot".into(),
+            ordered: Seq::new(9),
+            outcome: Outcome::Failed("it ended with exit code 3".into()),
+            output: "no module named bot\n".into(),
+        },
+        Event::RestartGivenUp { service: "test_bot".into(), starts: 5 },
+        Event::ServiceUnhealthy { service: "test_bot".into(), problem: "no answer within 5 s".into() },
+        Event::ServiceHealthy { service: "test_bot".into() },
+        Event::WatchingStopped { service: "test_bot".into(), by: owner.clone() },
+        Event::WatchingResumed { service: "test_bot".into(), by: owner },
     ]
 }
 

@@ -611,6 +611,51 @@ fn service(name: &str, matches: &str) -> Service {
     Service { name: name.to_owned(), matches: matches.to_owned(), ..Service::default() }
 }
 
+/// A stat(5) of a process that started at its number of ticks since boot.
+fn stat_of(pid: u32) -> String {
+    format!("{pid} (x) S 1 {pid} 6590 0 -1 41 98 0 0 0 250 50 0 0 20 0 1 0 {pid} 3133440 362 18\n")
+}
+
+#[test]
+fn a_pidfile_and_a_user_narrow_what_a_service_is() {
+    let machine = Machine::new(FILES);
+    for (pid, uid) in [(20, 0), (21, 33), (22, 33)] {
+        machine.write(&format!("proc/{pid}/cmdline"), "/usr/sbin/web\0-k\0");
+        machine.write(&format!("proc/{pid}/status"), format!("Name:\tweb\nUid:\t0\t{uid}\t0\t0\n"));
+        machine.write(&format!("proc/{pid}/stat"), stat_of(pid));
+    }
+    machine.write("web.pid", "22\n");
+    machine.write("stale.pid", "99\n");
+    machine.write("wrong.pid", "1\n");
+    let path = |name: &str| Some(machine.dir.path().join(name).to_str().unwrap().to_owned());
+    let by_pidfile =
+        |name: &str, file: &str, matches: &str| Service { pidfile: path(file), ..service(name, matches) };
+    let of_user = |name: &str, user: &str| Service { user: Some(user.to_owned()), ..service(name, "web") };
+    let mut collectors = machine.collectors(Options {
+        services: vec![
+            by_pidfile("web", "web.pid", ""),
+            by_pidfile("stale", "stale.pid", ""),
+            by_pidfile("wrong", "wrong.pid", "web"),
+            by_pidfile("no file", "no.pid", ""),
+            of_user("of root", "root"),
+            of_user("of 33", "33"),
+            of_user("of nobody", "65534"),
+            of_user("of a ghost", "no-such-user"),
+        ],
+        ..machine.options()
+    });
+    let pass = collectors.collect();
+    let pids: Vec<(&str, Option<u32>)> =
+        pass.services.iter().map(|f| (f.service.as_str(), f.seen.pid)).collect();
+    assert_eq!(pids, [("web", Some(22)), ("of root", Some(20)), ("of 33", Some(21))]);
+    assert_eq!(pass.missing, ["stale", "wrong", "no file", "of nobody"]);
+    let note = pass.notes.iter().find(|note| note.subject == "service of a ghost").unwrap();
+    assert_eq!(note.text, "there is no user no-such-user; it cannot be looked for");
+    let memory = pass.sample.value("service_memory_bytes{service=\"web\"}").unwrap();
+    assert!((memory - 362.0 * 4096.0).abs() < 1.0, "{memory}");
+    assert_eq!(pass.sample.value("service_cpu_seconds_total{service=\"web\"}"), Some(3.0));
+}
+
 /// Defect 6 of the original: an editor that showed the name counted as the process, and long lines were cut.
 #[test]
 fn services_are_looked_up_by_their_command_lines() {
@@ -623,6 +668,9 @@ fn services_are_looked_up_by_their_command_lines() {
     machine.write("proc/11/cmdline", "vim\0/home/me/test_bot.py\0");
     machine.write("proc/12/cmdline", "");
     machine.write("proc/12/stat", "12 (test_bot.py) Z 1");
+    for pid in [1, 10, 11] {
+        machine.write(&format!("proc/{pid}/stat"), stat_of(pid));
+    }
     machine.write("proc/4242/cmdline", "systembot\0run\0");
     machine.write("proc/nonsense/cmdline", "ghost\0");
     let text_end = format!("long.py {} --end", "x".repeat(20_000));
@@ -639,6 +687,9 @@ fn services_are_looked_up_by_their_command_lines() {
         ],
         ..machine.options()
     });
+    let found = collectors.collect().services;
+    let pids: Vec<(&str, Option<u32>)> = found.iter().map(|f| (f.service.as_str(), f.seen.pid)).collect();
+    assert_eq!(pids, [("long", Some(10)), ("anywhere", Some(11)), ("init", Some(1))]);
     let mut check = |expected: &[&str]| assert_eq!(collectors.collect().missing, expected);
     check(&["bot", "own", "kernel", "ghost"]);
     // A process becomes another program under its number, as `exec` does.

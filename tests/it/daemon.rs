@@ -23,6 +23,13 @@ pub(crate) struct Home {
     dir: TempDir,
     config: Option<PathBuf>,
     data_dir: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+/// The program under test: that of this build, or the one that `SYSTEMBOT_PROGRAM` names, a release build say.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("SYSTEMBOT_PROGRAM")
+        .map_or_else(|| env!("CARGO_BIN_EXE_systembot").into(), PathBuf::from)
 }
 
 /// What a command printed, and how it ended.
@@ -48,7 +55,7 @@ impl Home {
     pub(crate) fn on_defaults() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().join("data");
-        Self { dir, config: None, data_dir }
+        Self { dir, config: None, data_dir, variables: Vec::new() }
     }
 
     /// The same with its data directory elsewhere.
@@ -84,6 +91,17 @@ impl Home {
         self
     }
 
+    /// The same with another search path for programs.
+    pub(crate) fn with_path(self, path: &str) -> Self {
+        self.with_variable("PATH", path)
+    }
+
+    /// The same with a variable in its environment.
+    pub(crate) fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.data_dir.clone()
     }
@@ -102,8 +120,9 @@ impl Home {
 
     /// The program with these arguments, kept away from the machine's own configuration.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_systembot"));
+        let mut command = Command::new(program());
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.dir.path()).env("TZ", "UTC");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.arg("--data-dir").arg(self.data_dir());
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);

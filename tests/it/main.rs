@@ -30,6 +30,7 @@ mod original;
 mod outage;
 mod reload;
 mod run;
+mod services;
 mod systemd;
 mod tidy;
 mod transport;

@@ -13,6 +13,7 @@ pub mod install;
 pub mod mute;
 pub mod samples;
 pub mod series;
+pub mod services;
 pub mod shell;
 pub mod status;
 pub mod trends;

@@ -8,7 +8,7 @@ use systembot_model::{Event, Series, Timestamp, number, window::Trend};
 use systembot_storage::query::{Request, Row, Status};
 
 use super::{
-    Outcome, View, alerts,
+    Outcome, View, alerts, services,
     trends::{sigma_cell, spark_of},
 };
 use crate::{
@@ -31,6 +31,7 @@ const SHOWN: &[&str] = &[
     "pressure_memory_some_percent",
     "pressure_io_some_percent",
     "processes_total",
+    "service_memory_bytes",
     "uptime_seconds",
     "self_rss_bytes",
 ];
@@ -58,12 +59,7 @@ pub fn status(data_dir: &Path, source: &mut dyn Source, view: &mut View<'_>) -> 
 fn fields(status: &Status, data_dir: &Path) -> Fields {
     let none = AlertSeries::new();
     let blind = status.blind.iter().map(|record| json::object(event_fields(&record.event, &none)));
-    let services = status.services.iter().map(|(name, missing)| {
-        json::object(vec![
-            ("service", name.as_str().into()),
-            ("missing_since", json::maybe(missing.map(Timestamp::rfc3339))),
-        ])
-    });
+    let services = status.services.iter().map(|line| json::object(services::fields(line)));
     vec![
         ("name", status.name.as_str().into()),
         ("version", status.version.as_str().into()),
@@ -84,7 +80,7 @@ fn fields(status: &Status, data_dir: &Path) -> Fields {
 fn screen(status: &Status, data_dir: &Path, view: &mut View<'_>) -> Result<()> {
     head(status, data_dir, view)?;
     values(status, view)?;
-    services(status, view)?;
+    watched(status, view)?;
     open_alerts(status, view)
 }
 
@@ -203,18 +199,20 @@ fn short(series: &Series) -> String {
     series.label().map_or_else(|| name.clone(), |label| format!("{name} {label}"))
 }
 
-fn services(status: &Status, view: &mut View<'_>) -> Result<()> {
+fn watched(status: &Status, view: &mut View<'_>) -> Result<()> {
     if status.services.is_empty() {
         return Ok(());
     }
-    let mut table = Table::new(view.screen, &[("", Align::Left), ("", Align::Fold), ("", Align::Left)]);
+    let mut table = Table::new(
+        view.screen,
+        &[("", Align::Left), ("", Align::Fold), ("", Align::Left), ("", Align::Left)],
+    );
     let mut title = "services";
-    for (name, missing) in &status.services {
-        let state = missing.map_or_else(
-            || Cell::styled("running", Cell::GREEN),
-            |since| Cell::styled(format!("missing since {}", human::minute(since, view.zone())), Cell::RED),
-        );
-        table.push(vec![Cell::styled(std::mem::take(&mut title), Cell::BOLD), name.as_str().into(), state]);
+    for line in &status.services {
+        let title = Cell::styled(std::mem::take(&mut title), Cell::BOLD);
+        let since =
+            line.since.map_or_else(String::new, |at| format!("since {}", human::minute(at, view.zone())));
+        table.push(vec![title, line.service.as_str().into(), services::standing(line), since.into()]);
     }
     writeln!(view.out)?;
     Ok(table.write(view.out)?)
@@ -248,6 +246,8 @@ mod tests {
     };
 
     use super::*;
+    use systembot_model::service::Standing;
+
     use crate::commands::{
         alerts::tests::alert,
         fake::{Fake, check, printed},
@@ -286,7 +286,10 @@ mod tests {
             blind: vec![blind(1_795_320_000_000, 1_795_330_800_000, BlindReason::Stopped)],
             alerts: vec![alert(12)],
             latest,
-            services: vec![("web".into(), None), ("db".into(), Some(at))],
+            services: vec![
+                services::tests::line("web", Standing::Running),
+                services::tests::line("db", Standing::Missing),
+            ],
         }
     }
 
@@ -314,8 +317,8 @@ disk     disk used /data/0                                 40.0 %  ▁▁█  -0
          and 3 more: systembot trends disk_used_percent
 traffic  network sent eth0                               4.77 MiB  ▁█       -
 
-services  web  running
-          db   missing since 2026-11-22 09:59
+services  web  running  since 2026-11-22 09:59
+          db   missing  since 2026-11-22 09:59
 
 1 alert open
  Id  Fired        Lasted  State  Severity  Message
@@ -330,7 +333,7 @@ services  web  running
         check(
             Format::Json,
             |view| status(Path::new("/d"), &mut Fake::new(&rows), view),
-            "{\"name\":\"leela\",\"version\":\"0.1.0\",\"started_at\":\"2026-11-22T07:00:00.000Z\",\"running\":true,\"samples\":123456,\"series\":41,\"open_alerts\":1,\"backlog\":2,\"log_bytes\":5242880,\"data_dir\":\"/d\",\"config\":null,\"blind\":[{\"from\":\"2026-11-22T04:00:00.000Z\",\"reason\":\"stopped\",\"to\":\"2026-11-22T07:00:00.000Z\"}],\"services\":[{\"missing_since\":null,\"service\":\"web\"},{\"missing_since\":\"2026-11-22T08:59:59.000Z\",\"service\":\"db\"}]}\n",
+            "{\"name\":\"leela\",\"version\":\"0.1.0\",\"started_at\":\"2026-11-22T07:00:00.000Z\",\"running\":true,\"samples\":123456,\"series\":41,\"open_alerts\":1,\"backlog\":2,\"log_bytes\":5242880,\"data_dir\":\"/d\",\"config\":null,\"blind\":[{\"from\":\"2026-11-22T04:00:00.000Z\",\"reason\":\"stopped\",\"to\":\"2026-11-22T07:00:00.000Z\"}],\"services\":[{\"cpu_percent\":1.25,\"memory_bytes\":12345678,\"next_start\":null,\"pid\":4711,\"problem\":null,\"restarts\":2,\"service\":\"web\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"running\",\"waits_for\":null},{\"cpu_percent\":null,\"memory_bytes\":null,\"next_start\":null,\"pid\":null,\"problem\":null,\"restarts\":2,\"service\":\"db\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"missing\",\"waits_for\":null}]}\n",
         );
     }
 

@@ -123,7 +123,7 @@ fn settings(rule: &str, rules: &Rules) -> Option<String> {
         "memory_low" => Some(memory()),
         "cpu_busy" => Some(idle()),
         "trend" => Some(trend()),
-        "sensor_high" | "sensor_critical" | "service_missing" => None,
+        "sensor_high" | "sensor_critical" | "service_missing" | "service_unhealthy" => None,
         _ => Some([disk(), memory(), idle(), trend()].join("; ")),
     }
 }

@@ -20,6 +20,10 @@ pub(super) fn read<'s>(walk: &mut Walk<'s>, section: &'s Section) -> Vec<Service
         if service.restart.is_none() {
             walk.warn(item.line, &item.key, "has no command behind its comma: its death is only told");
         }
+        if let Err(what) = bounds::services(services.len() + 1) {
+            walk.mistake(item.line, &item.key, &what);
+            break;
+        }
         services.push(Service { name: names.unused(&service.name), ..service });
     }
     services
@@ -32,7 +36,7 @@ fn service(value: &str) -> Result<Service, String> {
     // Words of a command line are compared joined by single blanks.
     let matches = bounds::matching(matches.trim().replace('\n', " ").as_str())?;
     let command = command.trim();
-    let restart = if command.is_empty() { None } else { Some(bounds::command(command, RunsInShell::No)?) };
+    let restart = if command.is_empty() { None } else { Some(bounds::restart(command, RunsInShell::No)?) };
     let name = limits::cut(name(&matches), NAME_BYTES).to_owned();
     Ok(Service { name, matches, restart, ..Service::default() })
 }

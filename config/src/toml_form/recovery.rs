@@ -10,6 +10,7 @@ use super::{
     tree::{Fault, Tree},
 };
 use crate::{
+    keys,
     mistake::{Mistake, escape},
     source::Source,
 };
@@ -124,7 +125,7 @@ impl Lines {
         let text = self.get(line);
         let name = header_name(text)?;
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-        if name.is_empty() || !name.chars().all(is_name) {
+        if name.is_empty() || !(name.chars().all(is_name) || keys::table(name).is_some()) {
             return None;
         }
         Some(if text.starts_with("[[") { format!("[[{name}]]") } else { format!("[{name}]") })

@@ -4,12 +4,12 @@
     reason = "DeValue is toml's: a value of any other kind is one mistake"
 )]
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use toml::de::{DeTable, DeValue};
 
-use super::{TABLES, keys_of};
 use crate::{
+    keys::{self, TABLES, names_in},
     legacy,
     mistake::{Mistake, did_you_mean},
     nearest::nearest,
@@ -46,6 +46,7 @@ impl Section<'_> {
 pub(super) struct Walk<'s> {
     source: &'s Source,
     mistakes: Vec<Mistake>,
+    warnings: Vec<Mistake>,
     /// Lines that could not be read: what stands there for the parser is not what the owner wrote.
     broken: HashSet<Option<usize>>,
 }
@@ -54,7 +55,7 @@ impl<'s> Walk<'s> {
     /// A walk that begins with what is known to be wrong.
     pub(super) fn new(source: &'s Source, mistakes: Vec<Mistake>) -> Self {
         let broken = mistakes.iter().map(|mistake| mistake.line).collect();
-        Self { source, mistakes, broken }
+        Self { source, mistakes, warnings: Vec::new(), broken }
     }
 
     /// The text that is walked over.
@@ -62,9 +63,15 @@ impl<'s> Walk<'s> {
         self.source
     }
 
-    /// Everything that is wrong.
-    pub(super) fn into_mistakes(self) -> Vec<Mistake> {
-        self.mistakes
+    /// Everything that is wrong, and everything that is odd in order of line.
+    pub(super) fn into_mistakes(mut self) -> (Vec<Mistake>, Vec<Mistake>) {
+        self.warnings.sort_by_key(|warning| warning.line);
+        (self.mistakes, self.warnings)
+    }
+
+    /// Whether the file could be read as a whole; else what is not found may stand where it was not.
+    pub(super) fn is_whole(&self) -> bool {
+        self.broken.is_empty()
     }
 
     /// Notes a mistake, unless its line could not be read anyway.
@@ -80,6 +87,12 @@ impl<'s> Walk<'s> {
         self.mistake(line, &section.dotted(key), what);
     }
 
+    /// Notes what is odd about a key that is there.
+    pub(super) fn warn_at(&mut self, section: &Section<'_>, key: &str, what: &str) {
+        let line = self.line_of(section, key).unwrap_or(section.line);
+        self.warnings.push(self.source.mistake(line, &section.dotted(key), what));
+    }
+
     /// The line of a key that is there.
     pub(super) fn line_of(&self, section: &Section<'_>, key: &str) -> Option<usize> {
         section.table.get_key_value(key).map(|(key, _)| self.source.line(key.span().start))
@@ -87,9 +100,8 @@ impl<'s> Walk<'s> {
 
     /// Notes every key that a table may not hold.
     pub(super) fn check_keys(&mut self, section: &Section<'_>) {
-        let known = keys_of(section.path);
         for (key, value) in section.table {
-            if known.contains(&key.get_ref().as_ref()) {
+            if names_in(section.path).any(|known| known == key.get_ref()) {
                 continue;
             }
             let kind = match value.get_ref() {
@@ -108,8 +120,7 @@ impl<'s> Walk<'s> {
 
     /// Notes a key that must be there and is not.
     pub(super) fn require(&mut self, section: &Section<'_>, key: &str) {
-        // In a file that cannot be read as a whole it may stand where it was not found.
-        if section.table.get(key).is_none() && self.broken.is_empty() {
+        if section.table.get(key).is_none() && self.is_whole() {
             self.mistake(section.line, &section.dotted(key), "is missing");
         }
     }
@@ -158,18 +169,51 @@ impl<'s> Walk<'s> {
         Some(list)
     }
 
+    /// The texts of a table as `read` understands their names and them; what is wrong in it is left out.
+    pub(super) fn texts(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        read: impl Fn(&str, &str) -> Result<(), String>,
+    ) -> Option<BTreeMap<String, String>> {
+        let table = match section.value(key)? {
+            DeValue::Table(table) => table,
+            other => {
+                let what = format!("must be a table of texts in {{ and }}, not {}", kind(other));
+                self.mistake_at(section, key, &what);
+                return None;
+            }
+        };
+        let mut texts = BTreeMap::new();
+        for (name, value) in table {
+            let checked = text(value.get_ref()).and_then(|value| {
+                read(name.get_ref(), value)?;
+                Ok(value.to_owned())
+            });
+            match checked {
+                Ok(value) => drop(texts.insert(name.get_ref().to_string(), value)),
+                Err(what) => {
+                    let line = self.source.line(name.span().start);
+                    self.mistake(line, &format!("{}.{}", section.dotted(key), name.get_ref()), &what);
+                }
+            }
+        }
+        Some(texts)
+    }
+
     /// A table of a table, its keys checked; `None` if it is not there or no table.
     pub(super) fn section<'t>(&mut self, parent: &Section<'t>, key: &'static str) -> Option<Section<'t>> {
         let (name, value) = parent.table.get_key_value(key)?;
+        let path = keys::path_of(parent.path, key);
         let DeValue::Table(table) = value.get_ref() else {
             let what = match value.get_ref() {
-                DeValue::Array(_) => format!("stands once only: write [{key}] with single brackets"),
-                other => format!("is a table: write [{key}] on a line of its own, not {}", kind(other)),
+                DeValue::Array(_) => format!("stands once only: write [{path}] with single brackets"),
+                other => format!("is a table: write [{path}] on a line of its own, not {}", kind(other)),
             };
             self.mistake_at(parent, key, &what);
             return None;
         };
-        let section = Section { path: key, line: self.source.line(name.span().start), table };
+        let section = Section { path, line: self.source.line(name.span().start), table };
         self.check_keys(&section);
         Some(section)
     }
@@ -205,16 +249,17 @@ fn hint(key: &str, path: &str) -> String {
     if let Some(twin) = legacy::twin(key) {
         return format!(": system_bot.conf calls it so, here it is {twin}");
     }
-    if let Some(known) = nearest(key, keys_of(path).iter().copied()) {
+    if let Some(known) = nearest(key, names_in(path)) {
         return did_you_mean(Some(known));
     }
-    let home = TABLES.iter().find(|(table, keys)| *table != path && keys.contains(&key));
-    match home {
-        Some(("", _)) => ": it belongs above the first table".to_owned(),
-        Some((table, _)) => format!(": it belongs in [{table}]"),
-        None if keys_of(path).is_empty() => String::new(),
-        None => format!(": the keys here are {}", keys_of(path).join(", ")),
+    let is_home = |table: &&keys::Table| table.path != path && names_in(table.path).any(|known| known == key);
+    if let Some(home) = TABLES.iter().find(is_home) {
+        return match home.header() {
+            None => ": it belongs above the first table".to_owned(),
+            Some(header) => format!(": it belongs in {header}"),
+        };
     }
+    format!(": the keys here are {}", names_in(path).collect::<Vec<_>>().join(", "))
 }
 
 /// A text.

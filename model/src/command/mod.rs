@@ -8,6 +8,7 @@ mod fold;
 mod help;
 mod machine;
 mod overview;
+mod services;
 
 use std::net::IpAddr;
 
@@ -225,10 +226,34 @@ pub static COMMANDS: &[Command] = &[
         run: overview::trends,
     },
     Command {
-        names: &["services", "service"],
+        names: &["services"],
         argument: "",
-        help: "the watched services",
-        run: overview::services,
+        help: "the watched services: state, process, restarts this week, memory and CPU",
+        run: services::services,
+    },
+    Command {
+        names: &["service"],
+        argument: "name, and perhaps: stop watching, watch",
+        help: "one watched service; \"service web stop watching\" leaves it alone for your own work on it",
+        run: services::service,
+    },
+    Command {
+        names: &["restart"],
+        argument: "service",
+        help: "end a watched service if it runs, and start it",
+        run: services::restart,
+    },
+    Command {
+        names: &["stop watching"],
+        argument: "service",
+        help: "neither tell of a service nor start it, until \"watch\"",
+        run: services::stop,
+    },
+    Command {
+        names: &["watch", "start watching", "resume watching"],
+        argument: "service",
+        help: "watch a service again",
+        run: services::watch,
     },
 ];
 

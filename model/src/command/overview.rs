@@ -32,6 +32,10 @@ pub(super) fn status(ask: &Ask<'_>) -> Answer {
     } else {
         lines.extend(state.alerts.values().map(|alert| alerts::line(ask, alert)));
     }
+    let paused = state.services.iter().filter_map(|(name, watched)| Some((name, watched.paused.as_ref()?)));
+    lines.extend(paused.map(|(name, (since, _))| {
+        format!("service {name}: not watched for {}", span(ask.now.at.since(*since)))
+    }));
     lines.extend(state.notes.iter().map(|(subject, text)| format!("{subject}: {text}")));
     if let Some(started_at) = state.run.started_at.filter(|_| state.run.is_on) {
         lines.push(format!("I have been watching for {}.", span(ask.now.at.since(started_at))));
@@ -89,18 +93,4 @@ pub(super) fn trends(ask: &Ask<'_>) -> Answer {
         "There is no series \"{}\". Try \"trends load\" or \"trends disk\".",
         ask.argument
     ))
-}
-
-pub(super) fn services(ask: &Ask<'_>) -> Answer {
-    let lines: Vec<String> = ask
-        .state
-        .rules
-        .services
-        .iter()
-        .map(|service| match ask.state.missing.get(&service.name) {
-            Some(since) => format!("{}: missing for {}", service.name, span(ask.now.at.since(*since))),
-            None => format!("{}: running", service.name),
-        })
-        .collect();
-    if lines.is_empty() { Answer::text("No service is watched.") } else { Answer::text(lines.join("\n")) }
 }

@@ -4,6 +4,7 @@ use crate::{
     Event, LocalTime, Rules, Seq, State,
     event::{BlindReason, MessageKind},
     render::{counted, span},
+    service::Outcome,
 };
 
 use super::queue_for_all;
@@ -20,6 +21,7 @@ pub(super) fn starting(
     let reason = if unclean { BlindReason::Crashed } else { BlindReason::Stopped };
     let mut events = stale_messages(state, rules);
     events.push(Event::Started { version: version.clone(), config, unclean });
+    events.extend(abandoned(state));
     if let Some(from) = state.sampled_at {
         // A clock that went back makes a span of nothing, never one below zero.
         events.push(Event::Blind { from: from.min(now.at), to: now.at, reason });
@@ -43,6 +45,18 @@ pub(super) fn starting(
     let configured = State { rules: rules.clone(), ..State::default() };
     queue_for_all(&configured, &mut events, MessageKind::Greeting, &greeting);
     events
+}
+
+/// Starts of services that were under way when the daemon ended: what became of them the next pass tells.
+fn abandoned(state: &State) -> impl Iterator<Item = Event> {
+    state.services.iter().filter_map(|(service, watched)| {
+        Some(Event::RestartFinished {
+            service: service.clone(),
+            ordered: watched.ordered.as_ref()?.seq,
+            outcome: Outcome::Unknown,
+            output: String::new(),
+        })
+    })
 }
 
 /// What a stop says before it.

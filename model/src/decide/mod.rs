@@ -1,9 +1,11 @@
 //! From an input to events: the only place that decides anything.
 
+mod alert;
 mod heard;
 mod lifecycle;
 mod reload;
 mod sampled;
+mod service;
 mod told;
 
 use std::net::IpAddr;
@@ -14,6 +16,8 @@ use crate::{
 };
 
 pub use reload::Reread;
+pub use service::Finished;
+pub(crate) use service::{ordered, stop_watching};
 pub use told::due;
 pub(crate) use told::{present, tell_still_wrong};
 
@@ -48,6 +52,15 @@ pub enum Input {
     AddressFetched(Result<IpAddr, String>),
     /// Two readings of the process table, one second apart, gave the busiest processes, busiest first.
     ProcessesRead(Vec<Process>),
+    /// The start of a watched service ended.
+    RestartFinished(Finished),
+    /// The health of a watched service was checked.
+    Checked {
+        /// Its name.
+        service: String,
+        /// What is wrong; `None` where it is well.
+        problem: Option<String>,
+    },
     /// The configuration was read again: what it asks for, or its mistake in one line.
     ConfigurationRead(Result<Reread, String>),
     /// A deadline of the state has come, see [`due`].
@@ -78,6 +91,8 @@ pub fn decide(state: &State, now: &LocalTime, input: Input) -> Vec<Event> {
         }
         Input::AddressFetched(result) => heard::address_fetched(state, now, result),
         Input::ProcessesRead(processes) => heard::processes_read(state, now, &processes),
+        Input::RestartFinished(finished) => service::finished(state, now.at, finished),
+        Input::Checked { service, problem } => service::checked(state, now.at, &service, problem),
         Input::ConfigurationRead(Ok(reread)) => reload::taken(state, &reread),
         Input::ConfigurationRead(Err(mistake)) => reload::refused(state, &mistake),
         Input::Woken => told::woken(state, now.at),

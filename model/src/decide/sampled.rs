@@ -1,19 +1,20 @@
 //! A tick: what it records, fires and resolves.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use crate::{
     Event, Series, State, Timestamp,
     alert::Alert,
-    event::{BlindReason, Fired, MessageKind},
-    judge::{self, Condition, RuleKind, Stand, Verdict},
+    event::BlindReason,
+    judge::{self, Stand},
     number,
-    render::span,
     sample::Pass,
-    state,
 };
 
-use super::queue_for_all;
+use super::{
+    alert::{self, Begin},
+    service,
+};
 
 /// Difference of wall and steady clock that counts as a step; below it lies what NTP slews in an hour's interval.
 const STEP_MIN: Duration = Duration::from_secs(2);
@@ -33,21 +34,18 @@ pub(super) fn sampled(state: &State, pass: Pass) -> Vec<Event> {
     // Judged by the state as it will be after the gap, if there is one: no difference across it counts.
     let after_gap = (!events.is_empty()).then(|| fold(state, &events, pass.at));
     let state = after_gap.as_ref().unwrap_or(state);
-    let changes = changes(state, &pass);
-    events.push(Event::Sampled(pass.sample));
-    let mut lines = Vec::new();
-    for change in changes {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "only told alerts have a line")]
-        match &change {
-            Event::AlertFired(fired) if fired.told => lines.push(format!("{} #{}", fired.message, fired.id)),
-            Event::AlertResolved { id, message, told: true, .. } => lines.push(format!("{message} #{id}")),
-            _ => {}
+    let mut changes = changes(state, &pass);
+    let sampled = Event::Sampled(pass.sample);
+    if !pass.missing.is_empty() {
+        // What is started, and what is said about it, depends on what this pass found missing.
+        let mut known = state.clone();
+        for event in std::iter::once(&sampled).chain(&changes) {
+            known.apply(&crate::Record { seq: state.seq.next(), at: pass.at, event: event.clone() });
         }
-        events.push(change);
+        changes.extend(service::starts(&known, pass.at));
     }
-    if !lines.is_empty() {
-        queue_for_all(state, &mut events, MessageKind::Alert, &lines.join("\n"));
-    }
+    events.push(sampled);
+    alert::tell(state, changes, &mut events);
     events
 }
 
@@ -112,107 +110,24 @@ fn changes(state: &State, pass: &Pass) -> Vec<Event> {
                 if pass.at.since(since).saturating_add(slack) >= verdict.condition.rule.holds_for() {
                     id += 1;
                     let message = judge::sentence(&verdict, &value_of);
-                    changes.push(fired(state, pass.at, Begin { id, since, message, verdict: &verdict }));
+                    changes.push(alert::fired(
+                        state,
+                        pass.at,
+                        Begin { id, since, message, verdict: &verdict },
+                    ));
                 }
             }
-            (Stand::Good, Some(alert)) => changes.push(resolved(state, pass.at, alert, Some(verdict.value))),
+            (Stand::Good, Some(open)) => {
+                changes.push(alert::resolved(state, pass.at, open, Some(verdict.value)))
+            }
             (Stand::Bad | Stand::Between, Some(_)) | (Stand::Between | Stand::Good, None) => {}
         }
     }
-    services(state, pass, &mut id, &mut changes);
-    for alert in state.alerts.values().filter(|alert| is_gone(state, pass, alert)) {
-        changes.push(resolved(state, pass.at, alert, None));
+    service::looked(state, pass, &mut id, &mut changes);
+    for gone in state.alerts.values().filter(|alert| is_gone(state, pass, alert)) {
+        changes.push(alert::resolved(state, pass.at, gone, None));
     }
     changes
-}
-
-/// What an alert begins with.
-struct Begin<'a> {
-    id: u64,
-    since: Timestamp,
-    message: String,
-    verdict: &'a Verdict,
-}
-
-fn fired(state: &State, at: Timestamp, begin: Begin<'_>) -> Event {
-    let Begin { id, since, message, verdict } = begin;
-    let Condition { rule, series } = &verdict.condition;
-    let interval = state.rules.repeat_interval;
-    let was_told = state.told.get(&verdict.condition).is_some_and(|told_at| at.since(*told_at) < interval);
-    let told = !interval.is_zero() && !was_told && !state.is_muted(series, at);
-    Event::AlertFired(Fired {
-        id,
-        rule: rule.name().to_owned(),
-        rule_version: rule.version(),
-        configured: state.configured,
-        series: series.clone(),
-        severity: rule.severity(),
-        since,
-        value: (*rule != RuleKind::ServiceMissing).then_some(verdict.value),
-        limit: verdict.limit,
-        mean: verdict.trend.map(|trend| trend.mean),
-        stdev: verdict.trend.map(|trend| trend.stdev),
-        sigma: verdict.trend.map(|trend| trend.sigma),
-        length: verdict.trend.and_then(|trend| u32::try_from(trend.length).ok()).unwrap_or(0),
-        message,
-        told,
-    })
-}
-
-fn resolved(state: &State, at: Timestamp, alert: &Alert, value: Option<f64>) -> Event {
-    let relief =
-        state::condition(alert).map_or_else(String::new, |condition| judge::relief(&condition, value));
-    ended(state, at, alert, value, &relief)
-}
-
-/// The end of an alert, with what there is to say about it.
-fn ended(state: &State, at: Timestamp, alert: &Alert, value: Option<f64>, relief: &str) -> Event {
-    let told = alert.told_at.is_some()
-        && !state.rules.repeat_interval.is_zero()
-        && !state.is_muted(&alert.fired.series, at);
-    let lasted = span(at.since(alert.fired_at));
-    Event::AlertResolved {
-        id: alert.fired.id,
-        value,
-        message: format!("resolved after {lasted}: {relief}"),
-        told,
-    }
-}
-
-/// Watched services that went missing or came back.
-fn services(state: &State, pass: &Pass, id: &mut u64, changes: &mut Vec<Event>) {
-    for service in pass.missing.iter().filter(|service| !state.missing.contains_key(*service)) {
-        *id += 1;
-        let condition = Condition {
-            rule: RuleKind::ServiceMissing,
-            series: Series::labelled("service", "name", service),
-        };
-        let verdict = Verdict { condition, stand: Stand::Bad, value: 0.0, limit: None, trend: None };
-        let message = judge::sentence(&verdict, &|_| None);
-        changes.push(Event::ServiceMissing { service: service.clone() });
-        changes.push(fired(state, pass.at, Begin { id: *id, since: pass.at, message, verdict: &verdict }));
-    }
-    for service in state.missing.keys().filter(|service| !pass.missing.contains(service)) {
-        changes.push(Event::ServiceRecovered { service: service.clone() });
-        let series = Series::labelled("service", "name", service);
-        let about = Condition { rule: RuleKind::ServiceMissing, series };
-        if let Some(alert) = state.alert_about(&about) {
-            changes.push(resolved(state, pass.at, alert, None));
-        }
-    }
-    for (alert, service) in unwatched(state) {
-        let relief = format!("service {service} is no longer watched");
-        changes.push(ended(state, pass.at, alert, None, &relief));
-    }
-}
-
-/// Alerts about services that the settings do not name any more.
-fn unwatched(state: &State) -> impl Iterator<Item = (&Alert, Cow<'_, str>)> {
-    let of_services =
-        state.alerts.values().filter(|alert| alert.fired.rule == RuleKind::ServiceMissing.name());
-    of_services
-        .filter_map(|alert| Some((alert, alert.fired.series.label()?)))
-        .filter(|(_, service)| state.rules.services.iter().all(|watched| watched.name != *service))
 }
 
 /// Whether an alert's series is no longer read at all: unmounted, unplugged. One that only does not answer is noted.

@@ -8,10 +8,11 @@ use crate::{
     event::MessageKind,
     judge::{self, Condition, RuleKind, Stand, Verdict},
     render::span,
+    service::start_at,
     state,
 };
 
-use super::queue_for_all;
+use super::{alert, queue_for_all, service};
 
 /// Time between two requests for the public address where the owner named the service.
 const ADDRESS_INTERVAL: Duration = Duration::from_secs(3600);
@@ -21,7 +22,8 @@ const ADDRESS_INTERVAL: Duration = Duration::from_secs(3600);
 pub fn due(state: &State) -> Option<Timestamp> {
     let repeats = state.alerts.values().filter_map(|alert| repeat_at(state, alert));
     let mutes = state.mutes.values().filter(|_| is_current(state)).map(|mute| mute.until);
-    repeats.chain(mutes).chain(address_at(state)).min()
+    let starts = state.rules.services.iter().filter_map(|service| start_at(state, service));
+    repeats.chain(mutes).chain(address_at(state)).chain(starts).min()
 }
 
 /// What has come due.
@@ -47,6 +49,7 @@ pub(super) fn woken(state: &State, now: Timestamp) -> Vec<Event> {
     if address_at(state).is_some_and(|at| at <= now) {
         events.push(Event::Asked { from: Address::new("timer"), question: Question::PublicAddress });
     }
+    alert::tell(state, service::starts(state, now), &mut events);
     events
 }
 
@@ -84,6 +87,10 @@ fn covers(scope: &str, alert: &Alert) -> bool {
 #[must_use]
 pub(crate) fn present(state: &State, alert: &Alert) -> String {
     let Some(condition) = state::condition(alert) else { return alert.fired.message.clone() };
+    if RuleKind::SERVICE.contains(&condition.rule) {
+        let name = condition.series.label().unwrap_or_default();
+        return service::plight(state, condition.rule, &name).unwrap_or_else(|| alert.fired.message.clone());
+    }
     let Some(value) = state.latest(&condition.series) else { return alert.fired.message.clone() };
     if condition.rule == RuleKind::Trend {
         return format!(

@@ -1,6 +1,10 @@
 //! The rules and their state machine: inactive, pending, firing, resolved.
 
-use systembot_model::{Address, Event, Input, Rules, rules::Service};
+use systembot_model::{
+    Address, Event, Input, Rules,
+    rules::Service,
+    service::{Found, Seen},
+};
 
 use crate::sim::{Sim, kinds, texts};
 
@@ -277,10 +281,14 @@ fn a_missing_service_is_told_once_and_its_return_too() {
         sim.wait(15);
         let mut pass = sim.pass(&[("load1", 1.0)]);
         pass.missing = missing.iter().map(ToString::to_string).collect();
+        if missing.is_empty() {
+            let seen = Seen { pid: Some(7), started: 9, since: pass.at };
+            pass.services = vec![Found { service: "test_bot".into(), seen }];
+        }
         let events = sim.step(Input::Sampled(Box::new(pass)));
         (kinds(&events).join(" "), told(&events).join("|"))
     };
-    assert_eq!(at(&[]).0, "");
+    assert_eq!(at(&[]).0, "service_seen");
     assert_eq!(
         at(&["test_bot"]),
         ("service_missing alert_fired message_queued".into(), "service test_bot is not running #1".into())
@@ -290,7 +298,7 @@ fn a_missing_service_is_told_once_and_its_return_too() {
         at(&[]),
         (
             "service_recovered alert_resolved message_queued".into(),
-            "resolved after 30 s: service test_bot is running again #1".into()
+            "resolved after 30 s: service test_bot is running again (pid 7) #1".into()
         )
     );
 }

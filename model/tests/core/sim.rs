@@ -101,7 +101,7 @@ impl Sim {
     }
 
     pub(crate) fn effects(&self, count: usize) -> Vec<Effect> {
-        effects(&self.records[self.records.len() - count..])
+        effects(&self.state, &self.records[self.records.len() - count..])
     }
 }
 

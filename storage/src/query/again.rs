@@ -55,7 +55,7 @@ impl Again {
 
     fn came_out(&self, fired: &Fired) -> Option<bool> {
         let rule = RuleKind::find(&fired.rule).filter(|rule| rule.version() == fired.rule_version)?;
-        if rule == RuleKind::ServiceMissing || fired.configured != self.state.configured {
+        if RuleKind::SERVICE.contains(&rule) || fired.configured != self.state.configured {
             return None;
         }
         let Event::Sampled(sample) = &self.tick.as_ref()?.event else { return None };

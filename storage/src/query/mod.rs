@@ -10,7 +10,9 @@ mod status;
 mod verify;
 
 use serde::{Deserialize, Serialize};
-use systembot_model::{Pattern, Seq, Series, State, Timestamp, alert::Alert, event::Record, window::Trend};
+use systembot_model::{
+    Pattern, Seq, Series, State, Timestamp, alert::Alert, event::Record, service, window::Trend,
+};
 
 use crate::{error::Error, event::EventFilter, reader::Reader};
 
@@ -273,8 +275,8 @@ pub struct Status {
     pub alerts: Vec<Alert>,
     /// Every live series: its trend, the moment of its newest sample, and its window's values.
     pub latest: Vec<(Trend, Timestamp, Vec<f64>)>,
-    /// Watched services: name, and since when it is missing, if it is.
-    pub services: Vec<(String, Option<Timestamp>)>,
+    /// Watched services, in the order of the configuration.
+    pub services: Vec<service::Line>,
 }
 
 /// An alert with what it was judged by.

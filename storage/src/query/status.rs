@@ -1,6 +1,6 @@
 //! One screen about everything.
 
-use systembot_model::State;
+use systembot_model::{State, Timestamp, service};
 
 use super::Status;
 use crate::{error::Error, reader::Reader};
@@ -12,7 +12,6 @@ pub(super) fn status(reader: &Reader, state: &State) -> Result<Status, Error> {
         let (at, _) = window.last()?;
         Some((trend, at, window.values()))
     });
-    let services = state.rules.services.iter();
     Ok(Status {
         name: state.rules.name.clone(),
         version: state.run.version.clone(),
@@ -26,6 +25,6 @@ pub(super) fn status(reader: &Reader, state: &State) -> Result<Status, Error> {
         blind: state.blind.iter().cloned().collect(),
         alerts: state.alerts.values().cloned().collect(),
         latest: latest.collect(),
-        services: services.map(|s| (s.name.clone(), state.missing.get(&s.name).copied())).collect(),
+        services: service::lines(state, state.sampled_at.unwrap_or(Timestamp::MIN)),
     })
 }

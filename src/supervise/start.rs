@@ -1,0 +1,346 @@
+//! One start of one service, from the order to its end.
+
+use std::{process::Child, process::ExitStatus, time::Duration};
+
+use rustix::process::Signal;
+use systembot_model::{Seq, decide::Finished, effect::Start, render::span, rules::Service, service::Outcome};
+
+use super::{
+    World,
+    launch::launch,
+    output::{Output, Outputs},
+    remains,
+};
+use crate::collect::{
+    file::Buffer,
+    look::{Finder, Look, Running},
+};
+
+/// Time for which a service must be seen before it counts as up: what dies at once has not come up.
+const SETTLES: Duration = Duration::from_secs(1);
+/// Time that a process gets to end after SIGTERM.
+const TERM_PATIENCE: Duration = Duration::from_secs(10);
+/// Time that it takes to be gone after SIGKILL, at most; then it hangs in the kernel.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// Time between two questions to systemctl.
+const UNIT_PAUSE: Duration = Duration::from_secs(1);
+
+/// One start.
+pub(super) struct Starting {
+    start: Start,
+    settings: Service,
+    finder: Finder,
+    /// The other services: what belongs to one of them is not this one's remains.
+    others: Vec<Finder>,
+    phase: Phase,
+    output: Option<Output>,
+    buffer: Buffer,
+    /// When its unit was last asked about.
+    asked: Option<Duration>,
+}
+
+/// Moments are of the steady clock.
+enum Phase {
+    /// Nothing has been done.
+    New,
+    /// The process that runs has been told to end.
+    Ending { pid: u32, until: Duration, is_killed: bool },
+    /// An earlier start may still come up; nothing is started beside it.
+    Waiting { before: Seq, until: Duration, found: Option<(Running, Duration)> },
+    /// The command was started.
+    Launched { child: Child, until: Duration, found: Option<(Running, Duration)> },
+    /// It has not come up, and what is left of it is told to end.
+    Clearing { child: Option<Child>, of: Seq, reason: String, until: Duration, is_killed: bool },
+}
+
+/// The end of a start: what is reported, and the program that runs from now on, if it is a child of this process.
+pub(super) type End = (Finished, Option<Child>);
+
+/// What a step leads to.
+enum Step {
+    /// Look again later.
+    Stay(Phase),
+    /// Go on at once.
+    Go(Phase),
+    /// It is over.
+    End(Outcome, Option<Running>, Option<Child>),
+}
+
+impl Starting {
+    pub(super) fn new(world: &World, settings: Service, others: Vec<Service>, start: Start) -> Self {
+        Self {
+            start,
+            finder: Finder::new(&world.roots, settings.clone()),
+            others: others.into_iter().map(|other| Finder::new(&world.roots, other)).collect(),
+            settings,
+            phase: Phase::New,
+            output: None,
+            buffer: Buffer::default(),
+            asked: None,
+        }
+    }
+
+    /// Does what can be done now; the end of it, once it has come.
+    pub(super) fn go_on(&mut self, world: &World, outputs: &mut Outputs) -> Option<End> {
+        loop {
+            let phase = std::mem::replace(&mut self.phase, Phase::New);
+            match self.step(phase, world, outputs) {
+                Step::Go(phase) => self.phase = phase,
+                Step::Stay(phase) => {
+                    self.phase = phase;
+                    return None;
+                }
+                Step::End(outcome, running, child) => {
+                    let finished = Finished {
+                        service: self.settings.name.clone(),
+                        ordered: self.start.ordered,
+                        outcome,
+                        seen: running.map(|running| running.seen),
+                        output: self.output.as_ref().map(Output::end).unwrap_or_default(),
+                    };
+                    return Some((finished, child));
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, phase: Phase, world: &World, outputs: &mut Outputs) -> Step {
+        let now = world.clock.steady();
+        match phase {
+            Phase::New => self.look_first(world, outputs, now),
+            Phase::Ending { pid, until, is_killed } => {
+                self.ending(world, outputs, now, (pid, until, is_killed))
+            }
+            Phase::Waiting { before, until, found } => {
+                self.waiting(world, outputs, now, (before, until, found))
+            }
+            Phase::Launched { child, until, found } => self.launched(world, now, child, until, found),
+            Phase::Clearing { child, of, reason, until, is_killed } => {
+                self.clearing(world, now, (child, of, reason, until, is_killed))
+            }
+        }
+    }
+
+    /// Looks before anything is started: what runs already is not started beside itself.
+    fn look_first(&mut self, world: &World, outputs: &mut Outputs, now: Duration) -> Step {
+        let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
+        if let Look::Found(running) = look {
+            return match self.start.stop.filter(|pid| running.seen.pid == Some(*pid)) {
+                Some(pid) => {
+                    remains::signal(&[pid], Signal::TERM);
+                    Step::Stay(Phase::Ending { pid, until: now + TERM_PATIENCE, is_killed: false })
+                }
+                None => Step::End(Outcome::AlreadyRunning, Some(running), None),
+            };
+        }
+        if let Some(before) =
+            self.start.before.filter(|before| !self.remains(world, None, *before).is_empty())
+        {
+            return Step::Go(Phase::Waiting { before, until: now + self.settings.grace, found: None });
+        }
+        self.launch(world, outputs, now)
+    }
+
+    fn ending(
+        &mut self,
+        world: &World,
+        outputs: &mut Outputs,
+        now: Duration,
+        (pid, until, is_killed): (u32, Duration, bool),
+    ) -> Step {
+        let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
+        match look {
+            Look::Found(running) if running.seen.pid == Some(pid) => {
+                if now < until {
+                    return Step::Stay(Phase::Ending { pid, until, is_killed });
+                }
+                if is_killed {
+                    let reason = format!("the process that runs, pid {pid}, does not end");
+                    return Step::End(Outcome::Failed(reason), None, None);
+                }
+                remains::signal(&[pid], Signal::KILL);
+                Step::Stay(Phase::Ending { pid, until: now + KILL_PATIENCE, is_killed: true })
+            }
+            // Whoever else looks after it was quicker.
+            Look::Found(running) => Step::End(Outcome::AlreadyRunning, Some(running), None),
+            Look::Missing | Look::Unknown(_) => self.launch(world, outputs, now),
+        }
+    }
+
+    /// Waits for an earlier start, and ends what is left of it once its time is over too.
+    fn waiting(
+        &mut self,
+        world: &World,
+        outputs: &mut Outputs,
+        now: Duration,
+        (before, until, found): (Seq, Duration, Option<(Running, Duration)>),
+    ) -> Step {
+        let found = self.found(world, now, found);
+        if let Some((running, since)) = &found {
+            if now.saturating_sub(*since) >= SETTLES {
+                return Step::End(Outcome::AlreadyRunning, Some(running.clone()), None);
+            }
+            return Step::Stay(Phase::Waiting { before, until, found });
+        }
+        let left = self.remains(world, None, before);
+        if left.is_empty() {
+            return self.launch(world, outputs, now);
+        }
+        if now < until {
+            return Step::Stay(Phase::Waiting { before, until, found });
+        }
+        remains::signal(&left, Signal::TERM);
+        let reason = format!("an earlier start had not come up within {}", span(self.settings.grace));
+        Step::Stay(Phase::Clearing {
+            child: None,
+            of: before,
+            reason,
+            until: now + TERM_PATIENCE,
+            is_killed: false,
+        })
+    }
+
+    fn launch(&mut self, world: &World, outputs: &mut Outputs, now: Duration) -> Step {
+        let command = self.settings.restart.clone().unwrap_or_default();
+        let moment = world.clock.local().civil_minute(world.clock.now());
+        let number = self.start.ordered.get();
+        let output = outputs.open(&self.settings.name, &format!("--- {moment}, start {number}: {command}"));
+        let output = match output {
+            Ok(output) => output,
+            Err(error) => {
+                let reason = format!("its output cannot be kept: {error}");
+                return Step::End(Outcome::Failed(reason), None, None);
+            }
+        };
+        let mark = remains::mark(&world.data_dir, self.start.ordered);
+        let launched = launch(&self.settings, &mark, &output);
+        self.output = Some(output);
+        match launched {
+            Ok(child) => Step::Stay(Phase::Launched { child, until: now + self.settings.grace, found: None }),
+            Err(reason) => Step::End(Outcome::Failed(reason), None, None),
+        }
+    }
+
+    fn launched(
+        &mut self,
+        world: &World,
+        now: Duration,
+        mut child: Child,
+        until: Duration,
+        found: Option<(Running, Duration)>,
+    ) -> Step {
+        let ended = child.try_wait().ok().flatten();
+        let found = self.found(world, now, found);
+        if let Some((running, since)) = &found {
+            if now.saturating_sub(*since) >= SETTLES {
+                return Step::End(Outcome::Running, Some(running.clone()), Some(child));
+            }
+            return Step::Stay(Phase::Launched { child, until, found });
+        }
+        let group = Some(child.id());
+        if let Some(status) = ended.filter(|status| !status.success())
+            && self.remains(world, group, self.start.ordered).is_empty()
+        {
+            return Step::End(Outcome::Failed(how(status)), None, None);
+        }
+        if now < until {
+            return Step::Stay(Phase::Launched { child, until, found });
+        }
+        let left = self.remains(world, group, self.start.ordered);
+        let reason = self.failure(&left, ended, child.id());
+        if left.is_empty() {
+            return Step::End(Outcome::Failed(reason), None, None);
+        }
+        remains::signal(&left, Signal::TERM);
+        Step::Stay(Phase::Clearing {
+            child: Some(child),
+            of: self.start.ordered,
+            reason,
+            until: now + TERM_PATIENCE,
+            is_killed: false,
+        })
+    }
+
+    fn clearing(
+        &mut self,
+        world: &World,
+        now: Duration,
+        (mut child, of, reason, until, is_killed): (Option<Child>, Seq, String, Duration, bool),
+    ) -> Step {
+        let group = child.as_mut().map(|child| {
+            // Taken note of, so that its number is not taken for something that runs.
+            let _ = child.try_wait();
+            child.id()
+        });
+        let left = self.remains(world, group, of);
+        if left.is_empty() {
+            return Step::End(Outcome::Failed(reason), None, None);
+        }
+        if now < until {
+            return Step::Stay(Phase::Clearing { child, of, reason, until, is_killed });
+        }
+        if is_killed {
+            let pids: Vec<String> = left.iter().map(ToString::to_string).collect();
+            let reason = format!("{reason}; pid {} does not end", pids.join(", "));
+            return Step::End(Outcome::Failed(reason), None, None);
+        }
+        remains::signal(&left, Signal::KILL);
+        Step::Stay(Phase::Clearing { child, of, reason, until: now + KILL_PATIENCE, is_killed: true })
+    }
+
+    /// The process it runs as now, and since when it has been seen.
+    fn found(
+        &mut self,
+        world: &World,
+        now: Duration,
+        before: Option<(Running, Duration)>,
+    ) -> Option<(Running, Duration)> {
+        if self.settings.unit.is_some() {
+            // Each look is a process.
+            if self.asked.is_some_and(|asked| now.saturating_sub(asked) < UNIT_PAUSE) {
+                return before;
+            }
+            self.asked = Some(now);
+        }
+        let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
+        let Look::Found(running) = look else { return None };
+        let since =
+            before.filter(|(known, _)| known.seen.is_same(&running.seen)).map_or(now, |(_, since)| since);
+        Some((running, since))
+    }
+
+    /// What a start left running, other watched services excepted.
+    fn remains(&mut self, world: &World, group: Option<u32>, of: Seq) -> Vec<u32> {
+        let mark = remains::mark(&world.data_dir, of);
+        let mut left = remains::of_start(&world.roots, group, &mark, &mut self.buffer);
+        left.retain(|pid| self.others.iter().all(|other| !other.is_process(*pid, &mut self.buffer)));
+        left
+    }
+
+    /// Why a start whose time is over has failed.
+    fn failure(&self, left: &[u32], ended: Option<ExitStatus>, leader: u32) -> String {
+        let span = span(self.settings.grace);
+        let wanted = self.finder.criterion();
+        match ended {
+            None if left.contains(&leader) => format!(
+                "it runs as pid {leader}, but that is not {wanted}, and none came up within {span}; it was ended"
+            ),
+            _ if left.is_empty() => {
+                format!("within {span} there came up no {}", wanted.trim_start_matches("a "))
+            }
+            _ => format!(
+                "within {span} there came up no {}; what it started was ended",
+                wanted.trim_start_matches("a ")
+            ),
+        }
+    }
+}
+
+fn how(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("it ended with exit code {code}"),
+        (None, Some(signal)) => format!("it was ended by signal {signal}"),
+        (None, None) => "it ended".into(),
+    }
+}
