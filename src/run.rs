@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder},
-    io::Write,
+    io::{IsTerminal, Write},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
     sync::Arc,
@@ -37,7 +37,8 @@ use crate::{
 const LAST_RECORDS: Duration = Duration::from_secs(5);
 /// Time that a passing reader of the log gets to finish before a start gives up.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-/// Runs the daemon until SIGTERM or SIGINT; SIGHUP has the configuration read again.
+/// Runs the daemon until SIGTERM or SIGINT; SIGHUP has the configuration read again, unless it is the
+/// end of the terminal that it runs on.
 ///
 /// # Errors
 /// One line: a data directory that cannot be made or is in use, a log that cannot be opened, a thread that died.
@@ -202,11 +203,14 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Whether a person watches on a terminal, whose end comes as a hangup too.
+    is_watched: bool,
 }
 
 impl Signals {
     fn catch() -> anyhow::Result<Self> {
         Ok(Self {
+            is_watched: std::io::stderr().is_terminal(),
             terminate: signal(SignalKind::terminate()).context("cannot catch SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("cannot catch SIGINT")?,
             hangup: signal(SignalKind::hangup()).context("cannot catch SIGHUP")?,
@@ -221,6 +225,10 @@ impl Signals {
             _ = self.terminate.recv() => info!("SIGTERM: ending"),
             _ = self.interrupt.recv() => info!("SIGINT: ending"),
             _ = self.hangup.recv() => {
+                if self.is_watched && !std::io::stderr().is_terminal() {
+                    info!("the terminal has gone: ending");
+                    return Ordered::End;
+                }
                 info!("SIGHUP: reading the configuration again");
                 return Ordered::ReadAgain;
             }

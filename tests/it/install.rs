@@ -1,6 +1,11 @@
 //! `install` and `uninstall`, with a systemctl and a loginctl that only note what they are told.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Stdio};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use crate::daemon::{Home, Output};
 
@@ -129,7 +134,6 @@ fn a_command_that_fails_is_told_with_what_to_type_by_hand() {
          systemctl --user daemon-reload && systemctl --user enable --now systembot.service && loginctl enable-linger\n"
     );
     assert!(output.stdout.starts_with("wrote /"), "{output:?}");
-    fs::remove_file(desk.bin.join("systemctl")).unwrap();
 }
 
 #[test]
@@ -140,7 +144,6 @@ fn a_unit_that_was_changed_is_not_overwritten_nor_removed() {
     let changed = desk.unit().replace("WatchdogSec=30", "WatchdogSec=60");
     fs::write(&path, &changed).unwrap();
     desk.told();
-    // A new program path would change it.
     for command in ["install", "uninstall"] {
         let output = desk.ask(&[command, "--user"]);
         assert_eq!(output.code, Some(2), "{output:?}");
@@ -184,29 +187,39 @@ fn a_dry_run_tells_and_does_nothing() {
 #[test]
 fn a_system_unit_is_enabled_in_an_image_with_its_user_and_undone_again() {
     let desk = Desk::at(Home::on_defaults());
-    let root = desk.home.data_dir().with_file_name("image");
-    fs::create_dir_all(root.join("etc")).unwrap();
-    // The program must lie where the user systembot may go; the test's own may lie anywhere.
-    let ask = |words: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_systembot"));
-        let output = command.args(words).args(["--root", root.to_str().unwrap()]).output().unwrap();
-        (
-            output.status.code(),
-            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
-        )
+    let image = desk.home.data_dir().with_file_name("image");
+    fs::create_dir_all(image.join("etc")).unwrap();
+    let program = desk.bin.join("systembot");
+    fs::copy(env!("CARGO_BIN_EXE_systembot"), &program).unwrap();
+    let close = |mode| {
+        let home = desk.bin.parent().unwrap();
+        fs::set_permissions(home, fs::Permissions::from_mode(mode)).unwrap();
     };
+    let ask = |words: &[&str]| {
+        let mut command = Command::new(&program);
+        command.env_clear().env("PATH", "/usr/bin:/bin").args(words).arg("--root").arg(&image);
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    close(0o700);
     let (code, said) = ask(&["install", "--system"]);
-    if said.contains("may not enter it") {
-        assert_eq!(code, Some(2));
-        assert!(said.contains("install -m 755"), "{said}");
-        return;
-    }
+    assert!(
+        code == Some(2) && said.contains("may not enter it") && said.contains("install -m 755"),
+        "{said}"
+    );
+    assert!(!image.join("etc/systemd").exists());
+
+    close(0o755);
+    let (code, said) = ask(&["install", "--system"]);
     assert_eq!(code, Some(0), "{said}");
-    let link = root.join("etc/systemd/system/multi-user.target.wants/systembot.service");
+    let link = image.join("etc/systemd/system/multi-user.target.wants/systembot.service");
     assert!(fs::symlink_metadata(&link).is_ok());
-    assert!(fs::read_to_string(root.join("etc/passwd")).unwrap().starts_with("systembot:"));
+    assert!(fs::read_to_string(image.join("etc/passwd")).unwrap().starts_with("systembot:"));
+    let unit = fs::read_to_string(image.join("etc/systemd/system/systembot.service")).unwrap();
+    assert!(unit.contains(&format!("\nExecStart={} run\n", program.display())), "{unit}");
     let (code, said) = ask(&["uninstall", "--system"]);
     assert!(code == Some(0) && said.contains("kept the log in /var/lib/systembot"), "{said}");
     assert!(fs::symlink_metadata(&link).is_err());
-    assert!(!root.join("etc/systemd/system/systembot.service").exists());
+    assert!(!image.join("etc/systemd/system/systembot.service").exists());
 }

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use rustix::process::Signal;
+use rustix::{
+    process::Signal,
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
 use serde_json::Value;
 
 use crate::{
@@ -172,4 +175,29 @@ fn an_end_in_the_middle_of_it_is_an_end_in_good_order() {
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.wait(), Some(0), "{}", daemon.log());
     assert_eq!(home.rows(&["events"]).last().unwrap()["kind"], "stopped");
+}
+
+#[test]
+fn the_end_of_its_terminal_is_no_order_to_read_again() {
+    let home = Home::with_toml("sample_interval = \"1s\"\n");
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let screen = fs::OpenOptions::new().read(true).write(true).open(name).unwrap();
+    let mut command = home.command(&["run"]);
+    command.stderr(screen);
+    let mut daemon = Daemon::begin_silent(command);
+    let seen = |kind: &str| home.rows(&["events", "--kind", kind]).len();
+    // Before the first start there is no log to be asked.
+    until("the first sample", || {
+        home.ask(&["--format", "csv", "history", "load1"]).stdout.lines().count() > 1
+    });
+    rewrite(&home, "sample_interval = \"2s\"\n");
+    daemon.signal(Signal::HUP);
+    until("the new settings", || seen("configured") == 2);
+    drop(terminal);
+    daemon.signal(Signal::HUP);
+    assert_eq!(daemon.wait(), Some(0));
+    assert_eq!(seen("stopped"), 1);
 }
