@@ -157,7 +157,7 @@ fn hope(state: &State, settings: &Service, pass: &Pass) -> String {
     }
     let mut watched = state.services.get(&settings.name).cloned().unwrap_or_default();
     watched.miss(settings, pass.at);
-    match watched.next_at.map(|at| at.since(pass.at)).filter(|wait| !wait.is_zero()) {
+    match watched.next_at.map(|at| at.since(pass.at)).filter(|wait| *wait >= Duration::from_secs(1)) {
         Some(wait) => format!("; starting it again in {}", span(wait)),
         None => "; starting it again".into(),
     }
