@@ -4,6 +4,7 @@ pub mod address;
 pub mod clock;
 pub mod collect;
 pub mod control;
+pub mod doctor;
 pub mod engine;
 pub mod inbox;
 pub mod local;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use systembot::{
     clock::{Clock, SystemClock},
-    local,
+    doctor, local,
     run::{self, Run},
 };
 use systembot_cli::{Edges, Judged, Setup};
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
             now: &|| SystemClock.now(),
             run: &|setup: Setup| run::run(Run::new(setup)),
             ask: &local::ask,
+            doctor: &doctor::examine,
             detector: &|| {
                 let mut detector = Detector::new(Rules::default());
                 Box::new(move |at, value| {

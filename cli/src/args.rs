@@ -138,6 +138,16 @@ Example: systembot detect load.csv | grep ',1$'")]
     /// Check, show or convert a configuration file
     #[command(subcommand)]
     Config(Config),
+    /// Check everything around the bot, and say how to mend what is wrong
+    #[command(after_help = "\
+Looks at the configuration, the data directory, the daemon, the log, the bridge, the clock, the sensors, the watched \
+services and the systemd units. It changes nothing and takes no command off the bridge. Exit code 1 means that \
+something failed; warnings are no failure.
+
+Examples:
+  systembot doctor
+  sudo systembot --data-dir /var/lib/systembot doctor        the system's service, as its user")]
+    Doctor,
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:
@@ -416,6 +426,7 @@ mod tests {
             "config check a.toml",
             "config show",
             "config import system_bot.conf",
+            "doctor",
             "completions zsh",
             "man",
         ] {

@@ -19,6 +19,7 @@ use crate::{
         chat::{Prompt, chat},
         config::config,
         detect::detect,
+        doctor::{Checkup, doctor},
         events::events,
         export::{Export, export},
         history::history,
@@ -181,6 +182,10 @@ fn dispatch(cli: Cli, edges: &Edges<'_>, io: &mut Io<'_>, view: &mut View<'_>) -
             detect(&file.display().to_string(), &mut read(&file)?, &mut detector, view)
         }
         Command::Config(command) => config(&command, global.config.as_deref(), env, view),
+        Command::Doctor => {
+            let checkup = Checkup::find(&global, env);
+            doctor(&mut |found| (edges.doctor)(&checkup, found), view)
+        }
         Command::Completions { shell } => completions(shell, view),
         Command::Man => man(view),
     }

@@ -6,6 +6,8 @@
 //! - `run`: the daemon's life, and questions while it runs and after.
 //! - `original`: that each defect of the original bot has a test, and those that only the whole program shows.
 //! - `tidy`: what the manifests and the lock file must hold to.
+//! - `doctor`: what it finds of all that an owner gets wrong.
+//! - `package`: what the packages are made of.
 //! - `cli`: the command line as scripts and terminals see it.
 //! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
 #![allow(
@@ -22,10 +24,12 @@ mod cli;
 mod collect;
 mod crash;
 mod daemon;
+mod doctor;
 mod full;
 mod namespace;
 mod original;
 mod outage;
+mod package;
 mod run;
 mod tidy;
 mod transport;
