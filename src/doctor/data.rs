@@ -30,6 +30,9 @@ const LATE_INTERVALS: u32 = 3;
 /// A pass may take this much longer, or a start.
 const LATE_GRACE: Duration = Duration::from_secs(10);
 
+/// Where the system's service keeps its log, as its unit says.
+const SYSTEM_DIR: &str = "/var/lib/systembot";
+
 /// What was learned of the daemon and its log, for the checks that follow.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -129,7 +132,12 @@ fn existing(dir: &Path) -> &Path {
 }
 
 /// Whether a daemon runs, and whether the log can be read and grows.
-pub(super) fn daemon_and_log(dir: &Path, settings: &Settings, clock: &dyn Clock) -> (Known, Vec<Finding>) {
+pub(super) fn daemon_and_log(
+    dir: &Path,
+    settings: &Settings,
+    config: Option<&Path>,
+    clock: &dyn Clock,
+) -> (Known, Vec<Finding>) {
     const CHECK: &str = "daemon";
     let socket = dir.join("control.sock");
     let mut client = match Client::connect(&socket) {
@@ -156,11 +164,16 @@ pub(super) fn daemon_and_log(dir: &Path, settings: &Settings, clock: &dyn Clock)
         return (known, vec![found]);
     };
     let own = env!("CARGO_PKG_VERSION");
-    let daemon = if status.version == own {
-        Finding::ok(CHECK, format!("version {own} runs{pid}, and answers"))
-    } else {
+    let config = config.map(|file| file.display().to_string());
+    let daemon = if status.version != own {
         let found = format!("version {} runs{pid}, this program is {own}", status.version);
         Finding::warning(CHECK, found, restart())
+    } else if status.config != config {
+        let file = |file: &Option<String>| file.clone().unwrap_or_else(|| "no configuration".to_owned());
+        let found = format!("it runs{pid} with {}, not with {}", file(&status.config), file(&config));
+        Finding::warning(CHECK, found, restart())
+    } else {
+        Finding::ok(CHECK, format!("version {own} runs{pid}, and answers"))
     };
     let log = growing(&known, settings, clock);
     (known, vec![daemon, log])
@@ -188,7 +201,7 @@ fn growing(known: &Known, settings: &Settings, clock: &dyn Clock) -> Finding {
         return Finding::failed(
             CHECK,
             found,
-            "look for errors in the daemon's own log, then restart it".to_owned(),
+            "journalctl -u systembot -n 50 (or what it wrote to stderr); then restart it".to_owned(),
         );
     }
     Finding::ok(CHECK, format!("{samples} samples, the newest {} old", span(age)))
@@ -197,7 +210,13 @@ fn growing(known: &Known, settings: &Settings, clock: &dyn Clock) -> Finding {
 /// No daemon answers: whether the log can be opened, and who holds it.
 fn without_daemon(dir: &Path, clock: &dyn Clock) -> (Known, Vec<Finding>) {
     const CHECK: &str = "log";
-    let start = "systembot run".to_owned();
+    let has_system_dir = fs::symlink_metadata(SYSTEM_DIR).is_ok() && dir != Path::new(SYSTEM_DIR);
+    let start = match has_system_dir {
+        true => format!(
+            "systembot run; or look at the system's service: sudo systembot --data-dir {SYSTEM_DIR} doctor"
+        ),
+        false => "systembot run".to_owned(),
+    };
     let idle = Finding::warning("daemon", "none runs: nothing is recorded", start);
     let log_dir = dir.join("log");
     if !log_dir.join("db").exists() {

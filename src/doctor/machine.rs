@@ -138,6 +138,7 @@ pub(super) fn mounts(reading: &Reading) -> Finding {
 #[cfg(test)]
 mod tests {
     use systembot_cli::Verdict;
+    use systembot_model::sample::Note;
 
     use super::*;
 
@@ -172,6 +173,20 @@ mod tests {
         fs::create_dir(dir.path().join("1")).unwrap();
         fs::write(dir.path().join("1/cmdline"), "init").unwrap();
         assert_eq!(processes(dir.path()).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn a_mount_that_does_not_answer_is_named() {
+        let check = |notes: &[&str], expected, found: &str| {
+            let note =
+                |subject: &&str| Note { subject: (*subject).to_owned(), text: "does not answer".to_owned() };
+            let pass = Pass { notes: notes.iter().map(note).collect(), ..Pass::default() };
+            let finding = mounts(&Reading { pass });
+            assert_eq!((finding.verdict, finding.found.as_str()), (expected, found));
+        };
+        check(&[], Verdict::Ok, "all answer: 0");
+        check(&["/proc/diskstats"], Verdict::Ok, "all answer: 0");
+        check(&["mount /mnt/nas", "mount /mnt/b"], Verdict::Failed, "no answer from /mnt/nas, /mnt/b");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn examine(checkup: &Checkup<'_>, sink: FindingSink<'_>) -> anyhow::Result<(
     sink(data::directory(checkup))?;
     let known = match &checkup.data_dir {
         Ok(dir) if checkup.access.is_ok() => {
-            let (known, findings) = data::daemon_and_log(dir, settings, &clock);
+            let (known, findings) = data::daemon_and_log(dir, settings, config, &clock);
             findings.into_iter().try_for_each(&mut *sink)?;
             sink(data::disk_space(dir, settings, &known))?;
             known

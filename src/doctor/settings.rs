@@ -21,6 +21,11 @@ pub(super) fn configuration(checkup: &Checkup<'_>) -> Finding {
         }
     };
     let name = file.display();
+    // As the user that this process may have become since it was read.
+    if let Err(error) = fs::File::open(file) {
+        let mend = format!("sudo chgrp {} {name} && sudo chmod 640 {name}", own_group());
+        return Finding::failed(CHECK, format!("{name} cannot be read by {}: {error}", own_name()), mend);
+    }
     let loaded = match &checkup.loaded {
         Ok(loaded) => loaded,
         Err(mistakes) => {
@@ -28,11 +33,6 @@ pub(super) fn configuration(checkup: &Checkup<'_>) -> Finding {
             return Finding::failed(CHECK, mistakes.to_string(), mend);
         }
     };
-    // Once more, as the user that this process may have become since it was read.
-    if let Err(error) = fs::File::open(file) {
-        let mend = format!("chgrp {} {name} && chmod 640 {name}", own_group());
-        return Finding::failed(CHECK, format!("{name} cannot be read by {}: {error}", own_name()), mend);
-    }
     let mode = fs::metadata(file).map_or(0, |found| found.permissions().mode()) & 0o777;
     if holds_secrets(&loaded.settings) && mode & 0o007 != 0 {
         let found = format!("{name} holds a password, and its mode {mode:04o} lets everybody read it");

@@ -167,6 +167,10 @@ fn a_daemon_that_runs_stands_still_or_was_killed() {
     check("daemon", "ok", &version, "");
     check("log", "ok", "samples, the newest", "");
     check("data directory", "ok", "alone", "");
+    let output =
+        home.command(&["--format", "json", "doctor", "--config", &home.file("other.toml", "")]).output();
+    let other = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert!(other.contains("systembot.toml, not with ") && other.contains("other.toml\",\"mend"), "{other}");
     set_mode(&home.data_dir(), 0o755);
     check("data directory", "warning", "its mode is 0755", "chmod 700 ");
     set_mode(&home.data_dir(), 0o700);
