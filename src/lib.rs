@@ -5,6 +5,7 @@ pub mod child;
 pub mod clock;
 pub mod collect;
 pub mod control;
+pub mod doctor;
 mod edges;
 pub mod engine;
 mod hand_out;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use systembot::{
     clock::{Clock, SystemClock},
-    local, run,
+    doctor, local, run,
 };
 use systembot_cli::{Edges, Judged};
 use systembot_model::{Rules, detect::Detector};
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
             now: &|| SystemClock.now(),
             run: &run::run,
             ask: &local::ask,
+            doctor: &doctor::examine,
             detector: &|| {
                 let mut detector = Detector::new(Rules::default());
                 Box::new(move |at, value| {

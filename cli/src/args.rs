@@ -152,6 +152,16 @@ Examples:
     /// Undo `install`, and leave the log
     #[command(after_help = "Example: systembot uninstall --user")]
     Uninstall(Unit),
+    /// Check everything around the bot, and say how to mend what is wrong
+    #[command(after_help = "\
+Looks at the configuration, the data directory, the daemon, the log, the bridge, the clock, the sensors, the watched \
+services and the systemd units. It changes nothing and takes no command off the bridge. Exit code 1 means that \
+something failed; warnings are no failure.
+
+Examples:
+  systembot doctor
+  sudo systembot --data-dir /var/lib/systembot doctor        the system's service, as its user")]
+    Doctor,
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:
@@ -473,6 +483,7 @@ mod tests {
             "install --user --config system_bot.conf",
             "install --system --root image --dry-run --force",
             "uninstall --user",
+            "doctor",
             "completions zsh",
             "man",
         ] {

@@ -19,6 +19,7 @@ use crate::{
         chat::{Prompt, chat},
         config::config,
         detect::detect,
+        doctor::{Checkup, doctor},
         events::events,
         export::{Export, export},
         history::history,
@@ -185,6 +186,10 @@ fn dispatch(cli: Cli, edges: &Edges<'_>, io: &mut Io<'_>, view: &mut View<'_>) -
         Command::Config(command) => config(&command, global.config.as_deref(), env, view),
         Command::Install(unit) => install::install(&unit, &global, env, view),
         Command::Uninstall(unit) => install::uninstall(&unit, &global, env, view),
+        Command::Doctor => {
+            let checkup = Checkup::find(&global, env);
+            doctor(&mut |found| (edges.doctor)(&checkup, found), view)
+        }
         Command::Completions { shell } => completions(shell, view),
         Command::Man => man(view),
     }

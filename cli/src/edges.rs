@@ -11,7 +11,11 @@ use jiff::tz::TimeZone;
 use systembot_model::{LocalTime, State, Timestamp};
 use systembot_storage::Log;
 
-use crate::{output::Screen, setup::Setup};
+use crate::{
+    commands::doctor::{Checkup, Finding},
+    output::Screen,
+    setup::Setup,
+};
 
 /// What only the program itself can do.
 pub struct Edges<'a> {
@@ -21,9 +25,14 @@ pub struct Edges<'a> {
     pub run: &'a dyn Fn(Setup) -> Result<()>,
     /// Answers a chat line where no daemon runs, from the log and from a fresh reading of this machine.
     pub ask: &'a dyn Fn(Asked<'_>) -> Result<Answer>,
+    /// Checks everything around the bot, and gives what it finds one by one; an error of the sink ends it.
+    pub doctor: &'a dyn Fn(&Checkup<'_>, FindingSink<'_>) -> Result<()>,
     /// Makes a detector for `detect`; [`crate::commands::detect::plain_detector`] is one.
     pub detector: &'a dyn Fn() -> Detector,
 }
+
+/// Takes the findings of `doctor`.
+pub type FindingSink<'a> = &'a mut dyn FnMut(Finding) -> Result<()>;
 
 /// A chat line that this process is to answer itself.
 pub struct Asked<'a> {

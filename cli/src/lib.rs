@@ -28,8 +28,9 @@ use rustix::{
 };
 
 pub use crate::{
+    commands::doctor::{Checkup, Finding, Verdict},
     dispatch::run,
-    edges::{Answer, Asked, Detector, Edges, Io, Judged, Opened, Wait},
+    edges::{Answer, Asked, Detector, Edges, FindingSink, Io, Judged, Opened, Wait},
     setup::Setup,
 };
 use crate::{

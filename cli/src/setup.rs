@@ -61,6 +61,7 @@ pub fn read(file: Option<&Path>) -> Result<Loaded, Mistakes> {
     )
 }
 
-fn absolute(path: &Path) -> Result<PathBuf> {
+/// The path from the root on.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| path.display().to_string())
 }

@@ -63,6 +63,7 @@ fn run_waiting(
         now: &|| Timestamp::from_ms(NOW),
         run: &|setup| anyhow::bail!("running {}\non two lines", setup.loaded.settings.name),
         ask: &ask,
+        doctor: &|_, _| Ok(()),
         detector: &plain_detector,
     };
     let mut err = Vec::new();

@@ -114,6 +114,7 @@ struct Inner {
     seen: Seen,
     name: String,
     commands: VecDeque<String>,
+    tells_names: bool,
     fault: Option<(Requests, Fault, usize)>,
     /// Connections that are held open without an answer.
     held: Vec<TcpStream>,
@@ -154,6 +155,11 @@ impl FakeBridge {
     /// From now on knows the queue by this name only.
     pub(crate) fn rename(&self, name: &str) {
         self.shared.lock().name = name.to_owned();
+    }
+
+    /// Whether its root names its queue, as some bridges do.
+    pub(crate) fn tell_names(&self, tells_names: bool) {
+        self.shared.lock().tells_names = tells_names;
     }
 
     /// From now on fails the next requests of a kind, so many times, instead of any fault before.
@@ -368,6 +374,9 @@ impl Inner {
     fn carry_out(&mut self, request: &Request) -> (u16, String) {
         if request.method == "GET" {
             let name = request.path.trim_matches('/');
+            if name.is_empty() && self.tells_names {
+                return (200, serde_json::json!({ "active agents": [self.name] }).to_string());
+            }
             if name != self.name {
                 return (404, format!("{{\"{name}\": \"not found\"}}"));
             }

@@ -7,6 +7,8 @@
 //! - `reload`: SIGHUP. `systemd`: the notify protocol, the journal, the units. `install`: writing and enabling them.
 //! - `original`: that each defect of the original bot has a test, and those that only the whole program shows.
 //! - `tidy`: what the manifests and the lock file must hold to.
+//! - `doctor`: what it finds of all that an owner gets wrong.
+//! - `package`: what the packages are made of.
 //! - `cli`: the command line as scripts and terminals see it.
 //! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
 #![allow(
@@ -23,11 +25,13 @@ mod cli;
 mod collect;
 mod crash;
 mod daemon;
+mod doctor;
 mod full;
 mod install;
 mod namespace;
 mod original;
 mod outage;
+mod package;
 mod reload;
 mod run;
 mod services;

@@ -5,6 +5,7 @@ pub mod ask;
 pub mod chat;
 pub mod config;
 pub mod detect;
+pub mod doctor;
 pub mod events;
 pub mod export;
 pub mod history;
