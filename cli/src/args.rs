@@ -190,7 +190,7 @@ pub struct Unit {
     #[arg(long)]
     pub dry_run: bool,
     /// Work on the system below this directory, which does not run: an image, say
-    #[arg(long, value_name = "DIR", requires = "system")]
+    #[arg(long, value_name = "DIR", conflicts_with = "user")]
     pub root: Option<PathBuf>,
 }
 
