@@ -9,7 +9,7 @@ use systembot_model::{Timestamp, render::span, rules::Service, sample::Pass};
 use super::{data::Known, program};
 use crate::{
     clock::{Clock, SystemClock},
-    collect::{Collectors, Options, STATVFS_DEADLINE},
+    collect::{Collectors, Options, Roots, STATVFS_DEADLINE},
 };
 
 /// 2026-11-01: no clock of a machine that runs this program can rightly show an earlier moment.
@@ -29,11 +29,12 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Reads everything once, as the daemon does in each pass.
-    pub(super) fn take(settings: &Settings) -> Self {
+    pub(super) fn take(settings: &Settings, roots: Roots) -> Self {
         let original = Service { matches: "system_bot.py".to_owned(), ..Service::default() };
         let mut services = settings.services.clone();
         services.push(Service { name: ORIGINAL.to_owned(), ..original });
         let options = Options {
+            roots,
             include_mounts: settings.include_mounts.clone(),
             services,
             statvfs_deadline: STATVFS_DEADLINE,
@@ -42,14 +43,17 @@ impl Reading {
         Self { pass: Collectors::new(options, Arc::new(SystemClock)).collect() }
     }
 
-    /// Whether a service that is found by its command line is not there.
-    pub(super) fn is_missing(&self, service: &str) -> bool {
-        self.pass.missing.iter().any(|missing| missing == service)
+    /// Whether a service runs; `None` where nothing is known of it just now.
+    pub(super) fn runs(&self, service: &str) -> Option<bool> {
+        if self.pass.services.iter().any(|found| found.service == service) {
+            return Some(true);
+        }
+        self.pass.missing.iter().any(|missing| missing == service).then_some(false)
     }
 
     /// Whether the bot that this one replaces runs.
     pub(super) fn has_original(&self) -> bool {
-        !self.is_missing(ORIGINAL)
+        self.runs(ORIGINAL) == Some(true)
     }
 }
 
@@ -173,6 +177,25 @@ mod tests {
         fs::create_dir(dir.path().join("1")).unwrap();
         fs::write(dir.path().join("1/cmdline"), "init").unwrap();
         assert_eq!(processes(dir.path()).verdict, Verdict::Ok);
+    }
+
+    /// In a process table of its own: others that read the machine's meanwhile would find it too.
+    #[test]
+    fn the_original_is_found_among_the_processes() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = Roots { proc: dir.path().to_owned(), sys: dir.path().to_owned() };
+        let has_original = || Reading::take(&Settings::defaults("x"), roots.clone()).has_original();
+        assert!(!has_original(), "nothing is known of a table that is empty");
+        for (pid, line) in [("1", "init\0"), ("7", "vi\0/opt/system_bot.py\0")] {
+            fs::create_dir(dir.path().join(pid)).unwrap();
+            fs::write(dir.path().join(pid).join("cmdline"), line).unwrap();
+            let stat =
+                format!("{pid} (x) S 1 9 9 0 -1 41 98 0 0 0 250 50 0 0 20 0 1 0 156228 3133440 362 18\n");
+            fs::write(dir.path().join(pid).join("stat"), stat).unwrap();
+        }
+        assert!(!has_original());
+        fs::write(dir.path().join("7/cmdline"), "python3\0/opt/system_bot.py\0--loglevel\0").unwrap();
+        assert!(has_original());
     }
 
     #[test]

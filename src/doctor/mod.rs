@@ -17,7 +17,7 @@ use std::path::Path;
 use systembot_cli::{Checkup, FindingSink};
 use systembot_config::Settings;
 
-use crate::clock::SystemClock;
+use crate::{clock::SystemClock, collect::Roots};
 
 /// Examines everything and gives each finding as it is made.
 ///
@@ -47,7 +47,7 @@ pub fn examine(checkup: &Checkup<'_>, sink: FindingSink<'_>) -> anyhow::Result<(
     sink(bridge::bridge(settings, config, &known, &clock))?;
     sink(bridge::public_address(settings))?;
     sink(machine::clock(&known, &clock, checkup.env))?;
-    let reading = machine::Reading::take(settings);
+    let reading = machine::Reading::take(settings, Roots::default());
     sink(machine::sensors(&reading, Path::new("/proc")))?;
     sink(machine::processes(Path::new("/proc")))?;
     sink(machine::mounts(&reading))?;

@@ -7,7 +7,7 @@ use systembot_cli::{Finding, Verdict};
 use systembot_config::Env;
 use systembot_model::rules::{Probe, Service};
 
-use super::{machine::Reading, program};
+use super::{machine::Reading, program, settings::own_name};
 use crate::clock::Clock;
 
 /// Where a shell lies, by POSIX's custom.
@@ -80,12 +80,16 @@ fn present(
         None => "start it".to_owned(),
     };
     if let Some(unit) = &service.unit {
-        let args = ["show", "--property=LoadState,ActiveState", "--", unit.as_str()];
-        let mut all = vec![];
-        if service.user.is_some() {
-            all.push("--user");
-        }
-        all.extend(args);
+        // A unit of a user is asked of that user's manager.
+        let (user, machine) = match &service.user {
+            Some(user) if *user == own_name() => (vec!["--user"], String::new()),
+            Some(user) => (vec!["--user"], format!("--machine={user}@.host")),
+            None => (Vec::new(), String::new()),
+        };
+        let whose = user.iter().copied().chain([machine.as_str()]).filter(|word| !word.is_empty());
+        let whose: Vec<&str> = whose.collect();
+        let show = ["show", "--property=LoadState,ActiveState", "--", unit.as_str()];
+        let all: Vec<&str> = whose.iter().copied().chain(show).collect();
         match program::said("systemctl", &all, clock, env) {
             None => problems.add(
                 Verdict::Warning,
@@ -99,7 +103,10 @@ fn present(
                 problems.add(
                     Verdict::Warning,
                     format!("the unit {unit} is not active"),
-                    format!("sudo systemctl start {unit}"),
+                    match whose.is_empty() {
+                        true => format!("sudo systemctl start {unit}"),
+                        false => format!("systemctl {} start {unit}", whose.join(" ")),
+                    },
                 );
             }
             Some(_) => return format!("runs, as the unit {unit}"),
@@ -130,11 +137,19 @@ fn present(
         }
         return String::new();
     }
-    if reading.is_missing(&service.name) {
-        let found = format!("not running: no command line begins with `{}`", service.matches);
-        problems.add(Verdict::Warning, found, gone());
+    match reading.runs(&service.name) {
+        Some(true) => return "runs".to_owned(),
+        Some(false) => {
+            let found = format!("not running: no command line begins with `{}`", service.matches);
+            problems.add(Verdict::Warning, found, gone());
+        }
+        None => problems.add(
+            Verdict::Warning,
+            "whether it runs cannot be told just now",
+            "see `processes` above, and ask again".to_owned(),
+        ),
     }
-    "runs".to_owned()
+    String::new()
 }
 
 /// Whether its command could be carried out.
@@ -183,7 +198,13 @@ fn command_problem(command: &str, service: &Service, env: Env<'_>) -> Option<Str
 
 #[cfg(test)]
 mod tests {
+    use std::{os::unix::fs::PermissionsExt, time::Duration};
+
+    use systembot_config::Settings;
+    use systembot_model::rules;
+
     use super::*;
+    use crate::{clock::SystemClock, collect::Roots};
 
     #[test]
     fn a_command_that_cannot_be_carried_out_is_told() {
@@ -211,5 +232,72 @@ mod tests {
         check("sh DIR/plain", None, None);
         check("sh 'open", None, Some("a quote is not closed"));
         check("  ", None, Some("it is empty"));
+    }
+
+    /// What is found of a service on a machine whose systemctl knows `here.service`, and `there.service` is dead.
+    fn check(service: Service, expected: Verdict, words: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let systemctl = dir.path().join("systemctl");
+        let script = "case \"$*\" in *here.service) echo LoadState=loaded; echo ActiveState=active ;; \
+                      *dead.service) echo LoadState=loaded; echo ActiveState=failed ;; \
+                      *) echo LoadState=not-found ;; esac";
+        fs::write(&systemctl, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = dir.path().as_os_str().to_owned();
+        let env = move |name: &str| (name == "PATH").then(|| path.clone());
+        let reading = Reading::take(&Settings::defaults("x"), Roots::default());
+        let finding = super::service(&service, &reading, Some(Path::new("/x.toml")), &SystemClock, &env);
+        assert!(finding.verdict == expected && finding.found.contains(words), "{finding:?}");
+        assert_eq!(finding.mend.is_some(), expected != Verdict::Ok, "{finding:?}");
+    }
+
+    #[test]
+    fn a_unit_is_asked_for() {
+        let unit = |name: &str| Service { unit: Some(name.to_owned()), ..Service::default() };
+        check(unit("here.service"), Verdict::Ok, "runs, as the unit here.service");
+        check(unit("dead.service"), Verdict::Warning, "dead.service is not active");
+        check(unit("gone.service"), Verdict::Failed, "there is no unit gone.service");
+    }
+
+    #[test]
+    fn a_pidfile_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pid");
+        let service = || Service { pidfile: Some(file.display().to_string()), ..Service::default() };
+        check(service(), Verdict::Warning, "not running: ");
+        fs::write(&file, format!("{}\n", std::process::id())).unwrap();
+        check(service(), Verdict::Ok, "runs, pid ");
+        fs::write(&file, "4194305").unwrap();
+        check(service(), Verdict::Warning, "there is no process 4194305");
+        fs::write(&file, "soon").unwrap();
+        check(service(), Verdict::Failed, "holds no number");
+    }
+
+    #[test]
+    fn user_directory_and_check_must_be_there() {
+        let here = || Service { unit: Some("here.service".to_owned()), ..Service::default() };
+        check(
+            Service { user: Some("nosuchuser".to_owned()), ..here() },
+            Verdict::Failed,
+            "no user nosuchuser",
+        );
+        check(
+            Service { directory: Some("/no/such".to_owned()), ..here() },
+            Verdict::Failed,
+            "/no/such is no",
+        );
+        let probe = Probe::Command("/no/such/check".to_owned());
+        let second = Duration::from_secs(1);
+        let with = rules::Check { probe, timeout: second, interval: second, restart: false };
+        check(
+            Service { check: Some(with), ..here() },
+            Verdict::Failed,
+            "its check: /no/such/check is not there",
+        );
+        check(
+            Service { user: Some("0".to_owned()), directory: Some("/".to_owned()), ..here() },
+            Verdict::Ok,
+            "runs, as the unit here.service",
+        );
     }
 }
