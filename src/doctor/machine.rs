@@ -60,9 +60,9 @@ impl Reading {
 /// Whether the wall clock can be right, and is kept right.
 pub(super) fn clock(known: &Known, clock: &dyn Clock, env: Env<'_>) -> Finding {
     let is_synchronized = Path::new(SYNCHRONIZED).exists()
-        || program::said("timedatectl", &["show"], clock, env)
+        || program::said("timedatectl", &["show"], env)
             .is_some_and(|said| program::property(&said, "NTPSynchronized") == Some("yes"))
-        || program::said("chronyc", &["-n", "tracking"], clock, env).is_some_and(|said| {
+        || program::said("chronyc", &["-n", "tracking"], env).is_some_and(|said| {
             said.lines().any(|line| line.starts_with("Leap status") && line.ends_with("Normal"))
         });
     judge_clock(clock.now(), known.newest(), is_synchronized)

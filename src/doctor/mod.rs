@@ -52,12 +52,12 @@ pub fn examine(checkup: &Checkup<'_>, sink: FindingSink<'_>) -> anyhow::Result<(
     sink(machine::processes(Path::new("/proc")))?;
     sink(machine::mounts(&reading))?;
     for service in &settings.services {
-        sink(service::service(service, &reading, config, &clock, checkup.env))?;
+        sink(service::service(service, &reading, config, checkup.env))?;
     }
-    let units = units::Units::ask(&clock, checkup.env);
+    let units = units::Units::ask(checkup.env);
     sink(units.unit())?;
     sink(units.original(&reading))?;
-    if let Some(finding) = units.linger(&clock, checkup.env) {
+    if let Some(finding) = units.linger(checkup.env) {
         sink(finding)?;
     }
     Ok(())

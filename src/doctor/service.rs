@@ -8,7 +8,6 @@ use systembot_config::Env;
 use systembot_model::rules::{Probe, Service};
 
 use super::{machine::Reading, program, settings::own_name};
-use crate::clock::Clock;
 
 /// Where a shell lies, by POSIX's custom.
 const SHELL: &str = "/bin/sh";
@@ -23,25 +22,21 @@ impl Problems {
 }
 
 /// Everything about one service, in one line.
-pub(super) fn service(
-    service: &Service,
-    reading: &Reading,
-    config: Option<&Path>,
-    clock: &dyn Clock,
-    env: Env<'_>,
-) -> Finding {
+pub(super) fn service(service: &Service, reading: &Reading, config: Option<&Path>, env: Env<'_>) -> Finding {
     let check = format!("service {}", service.name);
     let file = config.map_or_else(String::new, |file| format!(" in {}", file.display()));
     let correct = |key: &str| format!("correct `{key}` of this [[service]]{file}");
     let mut problems = Problems(Vec::new());
 
     if let Some(name) = &service.user {
-        let user = match name.parse() {
-            Ok(number) => User::from_uid(Uid::from_raw(number)),
-            Err(_) => User::from_name(name),
-        };
-        if user.ok().flatten().is_none() {
-            problems.add(Verdict::Failed, format!("there is no user {name}"), correct("user"));
+        match user(name) {
+            None => problems.add(Verdict::Failed, format!("there is no user {name}"), correct("user")),
+            Some(user)
+                if user.uid != Uid::effective() && service.restart.is_some() && service.unit.is_none() =>
+            {
+                becoming(name, env, &correct, &mut problems);
+            }
+            Some(_) => {}
         }
     }
     if let Some(directory) = &service.directory
@@ -57,7 +52,7 @@ pub(super) fn service(
     {
         problems.add(Verdict::Failed, format!("its check: {problem}"), correct("check"));
     }
-    let state = present(service, reading, clock, env, &correct, &mut problems);
+    let state = present(service, reading, env, &correct, &mut problems);
 
     problems.0.sort_by_key(|(verdict, ..)| std::cmp::Reverse(*verdict));
     let Some((verdict, _, mend)) = problems.0.first() else { return Finding::ok(check, state) };
@@ -66,11 +61,31 @@ pub(super) fn service(
     Finding { check, verdict, found: found.join("; "), mend: Some(mend) }
 }
 
+/// A user by name or number.
+fn user(name: &str) -> Option<User> {
+    let found = match name.parse() {
+        Ok(number) => User::from_uid(Uid::from_raw(number)),
+        Err(_) => User::from_name(name),
+    };
+    found.ok().flatten()
+}
+
+/// Whether a service can be started as another user than this one.
+fn becoming(name: &str, env: Env<'_>, correct: &dyn Fn(&str) -> String, problems: &mut Problems) {
+    if !Uid::effective().is_root() {
+        let found = format!("only root could start it as {name}, and this bot is {}", own_name());
+        let mend = format!("let {name}'s own bot watch it, or {}", correct("user"));
+        problems.add(Verdict::Failed, found, mend);
+    } else if program::find("setpriv", &env("PATH").unwrap_or_default()).is_none() {
+        let found = format!("setpriv, which starts it as {name}, is not installed");
+        problems.add(Verdict::Failed, found, "sudo apt install util-linux");
+    }
+}
+
 /// Whether it runs now, by each way in which it is to be found.
 fn present(
     service: &Service,
     reading: &Reading,
-    clock: &dyn Clock,
     env: Env<'_>,
     correct: &dyn Fn(&str) -> String,
     problems: &mut Problems,
@@ -81,16 +96,18 @@ fn present(
     };
     if let Some(unit) = &service.unit {
         // A unit of a user is asked of that user's manager.
-        let (user, machine) = match &service.user {
-            Some(user) if *user == own_name() => (vec!["--user"], String::new()),
-            Some(user) => (vec!["--user"], format!("--machine={user}@.host")),
+        let (manager, machine) = match &service.user {
+            Some(name) if user(name).is_some_and(|user| user.uid == Uid::effective()) => {
+                (vec!["--user"], String::new())
+            }
+            Some(name) => (vec!["--user"], format!("--machine={name}@.host")),
             None => (Vec::new(), String::new()),
         };
-        let whose = user.iter().copied().chain([machine.as_str()]).filter(|word| !word.is_empty());
+        let whose = manager.iter().copied().chain([machine.as_str()]).filter(|word| !word.is_empty());
         let whose: Vec<&str> = whose.collect();
         let show = ["show", "--property=LoadState,ActiveState", "--", unit.as_str()];
         let all: Vec<&str> = whose.iter().copied().chain(show).collect();
-        match program::said("systemctl", &all, clock, env) {
+        match program::said("systemctl", &all, env) {
             None => problems.add(
                 Verdict::Warning,
                 format!("systemctl does not tell of the unit {unit}"),
@@ -204,7 +221,7 @@ mod tests {
     use systembot_model::rules;
 
     use super::*;
-    use crate::{clock::SystemClock, collect::Roots};
+    use crate::collect::Roots;
 
     #[test]
     fn a_command_that_cannot_be_carried_out_is_told() {
@@ -246,7 +263,7 @@ mod tests {
         let path = dir.path().as_os_str().to_owned();
         let env = move |name: &str| (name == "PATH").then(|| path.clone());
         let reading = Reading::take(&Settings::defaults("x"), Roots::default());
-        let finding = super::service(&service, &reading, Some(Path::new("/x.toml")), &SystemClock, &env);
+        let finding = super::service(&service, &reading, Some(Path::new("/x.toml")), &env);
         assert!(finding.verdict == expected && finding.found.contains(words), "{finding:?}");
         assert_eq!(finding.mend.is_some(), expected != Verdict::Ok, "{finding:?}");
     }
@@ -286,6 +303,12 @@ mod tests {
             Verdict::Failed,
             "/no/such is no",
         );
+        // As root for lack of setpriv in that PATH, as anybody else because only root could.
+        let restart = Some("/bin/sh".to_owned());
+        let daemon = Service { user: Some("daemon".to_owned()), restart, ..Service::default() };
+        let words =
+            if Uid::effective().is_root() { "setpriv, which starts it as daemon" } else { "only root could" };
+        check(daemon, Verdict::Failed, words);
         let probe = Probe::Command("/no/such/check".to_owned());
         let second = Duration::from_secs(1);
         let with = rules::Check { probe, timeout: second, interval: second, restart: false };

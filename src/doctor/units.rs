@@ -7,7 +7,6 @@ use systembot_cli::Finding;
 use systembot_config::Env;
 
 use super::{machine::Reading, program, settings::own_name};
-use crate::clock::Clock;
 
 const UNIT: &str = "systembot.service";
 /// The unit of the bot that this one replaces; ours answers to it too, as an alias.
@@ -56,14 +55,14 @@ struct Unit {
 }
 
 impl Unit {
-    fn ask(manager: Manager, name: &str, clock: &dyn Clock, env: Env<'_>) -> Option<Self> {
+    fn ask(manager: Manager, name: &str, env: Env<'_>) -> Option<Self> {
         let show = ["show", "--property=Id,LoadState,ActiveState,UnitFileState", "--", name];
         let user = match manager {
             Manager::System => "--system",
             Manager::User => "--user",
         };
         let args: Vec<&str> = [user].into_iter().chain(show).collect();
-        let said = program::said("systemctl", &args, clock, env)?;
+        let said = program::said("systemctl", &args, env)?;
         let of = |key| program::property(&said, key).unwrap_or_default().to_owned();
         Some(Self {
             id: of("Id"),
@@ -98,10 +97,9 @@ pub(super) struct Units {
 
 impl Units {
     /// Asks them.
-    pub(super) fn ask(clock: &dyn Clock, env: Env<'_>) -> Self {
+    pub(super) fn ask(env: Env<'_>) -> Self {
         let ask = |name: &str| -> Vec<(Manager, Unit)> {
-            let told =
-                Manager::ALL.into_iter().map(|manager| (manager, Unit::ask(manager, name, clock, env)));
+            let told = Manager::ALL.into_iter().map(|manager| (manager, Unit::ask(manager, name, env)));
             told.filter_map(|(manager, unit)| Some((manager, unit?))).collect()
         };
         let (own, original) = (ask(UNIT), ask(ORIGINAL));
@@ -170,12 +168,12 @@ impl Units {
     }
 
     /// Whether the owner's own unit goes on when the owner is logged out; `None` where there is no such unit.
-    pub(super) fn linger(&self, clock: &dyn Clock, env: Env<'_>) -> Option<Finding> {
+    pub(super) fn linger(&self, env: Env<'_>) -> Option<Finding> {
         const CHECK: &str = "linger";
         let has_own = |(manager, unit): &(Manager, Unit)| *manager == Manager::User && unit.is_enabled();
         self.own.iter().find(|unit| has_own(unit))?;
         let user = own_name();
-        let told = program::said("loginctl", &["show-user", "--property=Linger", "--", &user], clock, env);
+        let told = program::said("loginctl", &["show-user", "--property=Linger", "--", &user], env);
         let told = told.as_deref().and_then(|said| program::property(said, "Linger"));
         // It tells nothing of a user who is not logged in and does not linger.
         let lingers = told == Some("yes") || Path::new("/var/lib/systemd/linger").join(&user).exists();
