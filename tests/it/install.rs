@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::daemon::{Home, Output};
+use crate::daemon::{Home, Output, program};
 
 /// A home whose programs are fakes, and what they were told.
 struct Desk {
@@ -83,7 +83,8 @@ fn a_user_unit_is_written_enabled_and_undone_again() {
     assert!(lines[0].starts_with("wrote /") && lines[0].ends_with(".config/systemd/user/systembot.service"));
     assert_eq!(lines[1], "ran systemctl --user daemon-reload");
     assert!(lines[4].starts_with("systembot runs; its log lies in "), "{output:?}");
-    let program = env!("CARGO_BIN_EXE_systembot");
+    let program = program();
+    let program = program.display();
     let data_dir = desk.home.data_dir();
     let start = format!("ExecStart={program} --data-dir {} run", data_dir.display());
     assert!(desk.unit().lines().any(|line| line == start), "{}", desk.unit());
@@ -190,7 +191,7 @@ fn a_system_unit_is_enabled_in_an_image_with_its_user_and_undone_again() {
     let image = desk.home.data_dir().with_file_name("image");
     fs::create_dir_all(image.join("etc")).unwrap();
     let program = desk.bin.join("systembot");
-    fs::copy(env!("CARGO_BIN_EXE_systembot"), &program).unwrap();
+    fs::copy(crate::daemon::program(), &program).unwrap();
     let close = |mode| {
         let home = desk.bin.parent().unwrap();
         fs::set_permissions(home, fs::Permissions::from_mode(mode)).unwrap();

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::daemon::Home;
+use crate::daemon::{Home, program};
 
 /// The tree that the packages are built from.
 fn tree() -> &'static Path {
@@ -24,7 +24,7 @@ fn assets() -> Vec<(String, String)> {
 fn every_file_of_the_package_is_there_or_generated() {
     let dir = tempfile::tempdir().unwrap();
     let script = tree().join("scripts/assets");
-    let made = Command::new(script).arg(env!("CARGO_BIN_EXE_systembot")).arg(dir.path()).output().unwrap();
+    let made = Command::new(script).arg(program()).arg(dir.path()).output().unwrap();
     assert!(made.status.success(), "{made:?}");
     let by_deb = ["changelog.gz"];
     let assets = assets();

@@ -48,7 +48,7 @@ fn new_settings_are_in_force_at_once_and_told() {
     assert!(reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
     manager.wait_for("READY=1");
     let notice = "configuration read again: 2 settings changed: log_level, thresholds.disk_used_percent";
-    assert!(daemon.log().contains(notice), "{}", daemon.log());
+    said(&daemon, notice, 1);
     let told =
         bridge.wait_until(LIMIT, |seen| seen.replies.iter().any(|reply| reply.contains("disk"))).replies;
     assert_eq!(told.iter().filter(|reply| *reply == notice).count(), 1, "{told:?}");
@@ -100,7 +100,7 @@ fn a_mistake_leaves_the_old_settings_in_force_and_is_told() {
         notice.contains("and 1 more: see `systembot config check") && notice.lines().count() == 1,
         "{told:?}"
     );
-    assert!(daemon.log().contains("ERROR the old settings stay in force: "), "{}", daemon.log());
+    said(&daemon, "ERROR the old settings stay in force: ", 1);
 
     fs::remove_file(home.config().unwrap()).unwrap();
     daemon.signal(Signal::HUP);

@@ -232,5 +232,5 @@ fn what_is_configured_and_not_served_yet_is_told() {
         "[xmpp]\njid = \"bot@example.org\"\npassword_file = \"/nowhere\"\nowner = \"me@example.org\"\n",
     );
     let daemon = home.start();
-    assert!(daemon.log().contains("[xmpp] is understood"), "{}", daemon.log());
+    until("it to be told", || daemon.log().contains("[xmpp] is understood"));
 }

@@ -277,9 +277,11 @@ fn one_that_never_comes_up_is_given_up_told_and_left_alone_until_asked_for() {
         .collect();
     let waits: Vec<i128> = times.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_millis()).collect();
     assert!(waits[0] >= 1000 && waits[1] >= 2000, "{waits:?}");
-    assert!(daemon.log().contains(
-        "service bad is down and given up: 3 starts in 10 min, the last: it ended with exit code 3"
-    ));
+    until("it to be told", || {
+        daemon.log().contains(
+            "service bad is down and given up: 3 starts in 10 min, the last: it ended with exit code 3",
+        )
+    });
     assert_eq!(state(&home, "bad"), "given_up");
     // A new life of the daemon knows.
     daemon.kill();
@@ -354,11 +356,9 @@ fn one_waits_for_another_and_starts_behind_it() {
     until("both", || count(&home, "service_recovered", "web") == 1);
     let seq = |kind, name| events(&home, kind, name)[0]["seq"].as_u64().unwrap();
     assert!(seq("restart_ordered", "web") > seq("restart_finished", "db"));
-    assert!(
-        daemon.log().contains("service web is not running; it is started once db runs"),
-        "{}",
-        daemon.log()
-    );
+    until("what it waits for to be told", || {
+        daemon.log().contains("service web is not running; it is started once db runs")
+    });
     assert_eq!(daemon.stop(), Some(0));
 }
 
@@ -433,7 +433,7 @@ fn health_is_more_than_being_there() {
     until("it to be unwell", || state(&home, "web") == "unhealthy");
     let problem = row(&home, "web")["problem"].as_str().unwrap().to_owned();
     assert_eq!(problem, "sh ended with exit status: 1: tired");
-    assert!(daemon.log().contains("service web runs, but its check fails: sh ended"), "{}", daemon.log());
+    until("it to be told", || daemon.log().contains("service web runs, but its check fails: sh ended"));
     fs::remove_file(&sick).unwrap();
     until("it to be well", || state(&home, "web") == "running");
     until("the alert to end", || home.rows(&["alerts", "--open"]).is_empty());

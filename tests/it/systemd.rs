@@ -17,7 +17,7 @@ use systembot::clock::{Clock, SystemClock};
 
 use crate::{
     bridge::{ALWAYS, FakeBridge, Fault, Requests},
-    daemon::{Daemon, Home, LIMIT, until},
+    daemon::{Daemon, Home, LIMIT, program, until},
 };
 
 /// The service manager's end of the protocol.
@@ -268,7 +268,7 @@ fn systemd_finds_nothing_to_complain_about_in_the_units() {
     for (name, scope) in [("systembot.service", "--system"), ("user/systembot.service", "--user")] {
         let text = fs::read_to_string(unit(name)).unwrap();
         let path = dir.path().join("systembot.service");
-        fs::write(&path, text.replace("/usr/bin/systembot", env!("CARGO_BIN_EXE_systembot"))).unwrap();
+        fs::write(&path, text.replace("/usr/bin/systembot", program().to_str().unwrap())).unwrap();
         let (is_sound, said) = analyze(&["verify", scope, path.to_str().unwrap()], dir.path());
         assert!(is_sound && said.is_empty(), "{name}: {said}");
         for line in ["Type=notify", "WatchdogSec=30", "Restart=always", "KillMode=process"] {
