@@ -32,8 +32,10 @@ use crate::{
 const LOCK_ATTEMPTS: u32 = 50;
 /// Pause between two of them.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
-/// Version of everything in the database but the frames, which have their own.
-const FORMAT: u16 = 1;
+/// Kinds of events that each format of the log has, the first format first; what else is in the database has never
+/// changed. A log is raised to a later format with its first event of a kind that the one before lacks: until then
+/// an older program may read it still, and from then on it is told to leave it alone.
+const KINDS_BY_FORMAT: [usize; 2] = [29, 37];
 const FORMAT_KEY: &[u8] = b"format";
 const ID_KEY: &[u8] = b"id";
 /// One more than the number of the newest imported tick.
@@ -58,6 +60,8 @@ pub struct Log {
     pub(crate) importing: Option<Importing>,
     /// Tells this log from any other that was in its place.
     id: u64,
+    /// Its format, see [`KINDS_BY_FORMAT`].
+    format: u16,
     is_failed: bool,
 }
 
@@ -110,7 +114,7 @@ impl Log {
                 store.write(left)?;
             }
         }
-        let (id, is_new) = identify(&store)?;
+        let Identity { id, format, is_new } = identify(&store)?;
         let mut catalogue = Catalogue::default();
         for item in store.trees().meta.scan_prefix(Catalogue::PREFIX) {
             let (_, value) = item.map_err(|error| store::failure(dir, error))?;
@@ -141,6 +145,7 @@ impl Log {
             imported,
             importing: None,
             id,
+            format,
             is_failed: false,
         };
         log.publish();
@@ -248,7 +253,13 @@ impl Log {
         if puts.is_empty() {
             return Ok(records);
         }
+        let format =
+            records.iter().map(|record| format_of(&record.event)).max().unwrap_or(0).max(self.format);
+        if format > self.format {
+            puts.push(format_put(format)?);
+        }
         self.commit(puts)?;
+        self.format = format;
         self.sync()?;
         (self.seq, self.next_tick, self.catalogue) = (seq, next_tick, catalogue);
         for (slot, count) in parts {
@@ -390,25 +401,45 @@ fn cells(
     Ok(cells)
 }
 
-/// Checks the format of the database, or gives a new one its format and id; gives the id, and whether it is new.
-fn identify(store: &Store) -> Result<(u64, bool), Error> {
+/// What the database says of itself.
+struct Identity {
+    id: u64,
+    format: u16,
+    is_new: bool,
+}
+
+/// Checks the format of the database, or gives a new one its format and id.
+fn identify(store: &Store) -> Result<Identity, Error> {
     match meta::<u16>(store, FORMAT_KEY)? {
-        Some(FORMAT) => {
+        Some(format) if (1..=format_at(KINDS_BY_FORMAT.len())).contains(&format) => {
             let id = meta(store, ID_KEY)?.ok_or_else(|| Error::damaged("the log has no id"))?;
-            Ok((id, false))
+            Ok(Identity { id, format, is_new: false })
         }
         Some(format) => Err(Error::Newer { what: format!("the log (format {format})") }),
         None => {
             // The one source of randomness in std; nothing secret hangs on it.
             let id = RandomState::new().build_hasher().finish();
-            let put = |key: &[u8], value: Result<Vec<u8>, codec::CodecError>| {
-                value.map(|value| Put::meta(key.to_vec(), value)).map_err(Error::writing("the log's format"))
-            };
-            let format = put(FORMAT_KEY, codec::encode(&FORMAT))?;
-            store.write(vec![format, put(ID_KEY, codec::encode(&id))?])?;
-            Ok((id, true))
+            let value = codec::encode(&id).map_err(Error::writing("the log's id"))?;
+            store.write(vec![format_put(1)?, Put::meta(ID_KEY.to_vec(), value)])?;
+            Ok(Identity { id, format: 1, is_new: true })
         }
     }
+}
+
+fn format_put(format: u16) -> Result<Put, Error> {
+    let value = codec::encode(&format).map_err(Error::writing("the log's format"))?;
+    Ok(Put::meta(FORMAT_KEY.to_vec(), value))
+}
+
+/// The first format that has an event.
+fn format_of(event: &Event) -> u16 {
+    let kind = Event::KINDS.iter().position(|kind| *kind == event.kind()).unwrap_or(0);
+    format_at(KINDS_BY_FORMAT.partition_point(|kinds| *kinds <= kind) + 1)
+}
+
+/// The format of this place, counted from 1; there are no more of them than fit.
+fn format_at(place: usize) -> u16 {
+    u16::try_from(place).unwrap_or(u16::MAX)
 }
 
 /// A value of the meta tree.
@@ -416,4 +447,17 @@ pub(crate) fn meta<T: serde::de::DeserializeOwned>(store: &Store, key: &[u8]) ->
     let value = store.trees().meta.get(key).map_err(|error| store::failure(store.dir(), error))?;
     let name = || String::from_utf8_lossy(key).into_owned();
     value.map(|value| codec::decode(&value).map_err(Error::reading(name))).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_belongs_to_a_format() {
+        assert_eq!(KINDS_BY_FORMAT.last(), Some(&Event::KINDS.len()), "new kinds of events are a new format");
+        assert_eq!(format_of(&Event::Stopped), 1);
+        assert_eq!(format_of(&Event::Answered { questions: Vec::new() }), 1);
+        assert_eq!(format_of(&Event::ServiceHealthy { service: String::new() }), 2);
+    }
 }

@@ -4,6 +4,7 @@
 //! they were written. A process of its own reads, so that a hang or an abort inside the database is seen too.
 
 use std::{
+    cell::Cell,
     env, fs,
     io::Read,
     os::unix::fs::FileExt,
@@ -504,8 +505,8 @@ fn what_a_log_cannot_be_opened_without_is_named() {
             tree.insert(key, value.clone()).unwrap();
         }
     };
-    let later = "the log (format 2) was written by a later version of systembot: use that one";
-    check("meta", &put(b"format", codec::encode(&2_u16).unwrap()), later);
+    let later = "the log (format 99) was written by a later version of systembot: use that one";
+    check("meta", &put(b"format", codec::encode(&99_u16).unwrap()), later);
     let bad = "the log is damaged: the watermark: frame of 3 bytes where 9 were expected";
     check("meta", &put(b"sealed", vec![1, 0, 0]), bad);
     let bad = "the log is damaged: id: payload is malformed: ";
@@ -519,4 +520,27 @@ fn what_a_log_cannot_be_opened_without_is_named() {
     let gone = |tree: &sled::Tree| tree.remove(b"id").map(drop).unwrap();
     check("meta", &gone, "the log is damaged: the log has no id");
     check("hot", &spoil(3), "the log is damaged: a tick of the ring: checksum does not match");
+}
+
+/// An older program must be told to keep off what it does not know, and may read what it does.
+#[test]
+fn a_log_is_raised_to_a_later_format_by_the_first_event_that_needs_it() {
+    let mut world = World::new();
+    let format = |world: &mut World| {
+        world.close();
+        let found = Cell::new(0_u16);
+        edit(world, "meta", &|tree: &sled::Tree| {
+            found.set(codec::decode(&tree.get(b"format").unwrap().unwrap()).unwrap());
+        });
+        world.reopen();
+        found.get()
+    };
+    world.log().append(at(0), vec![Event::Stopped, sampled(&[("load1", 1.0)])]).unwrap();
+    assert_eq!(format(&mut world), 1);
+    let service = || "web".to_owned();
+    world.log().append(at(1), vec![Event::Stopped, Event::ServiceHealthy { service: service() }]).unwrap();
+    assert_eq!(format(&mut world), 2);
+    world.log().append(at(2), vec![Event::Stopped]).unwrap();
+    assert_eq!(format(&mut world), 2);
+    assert_eq!(world.records(0).len(), 5);
 }
