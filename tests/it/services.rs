@@ -1,6 +1,12 @@
 //! Watched services on the real binary: real little programs that are killed, and start well, badly, late or never.
 
-use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Read, Write},
+    path::PathBuf,
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -613,5 +619,74 @@ fn a_death_is_told_with_the_last_line_that_was_printed() {
         "{:?}",
         home.rows(&["alerts"])
     );
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn an_http_check_wants_an_answer_that_is_no_error() {
+    let programs = Programs::new();
+    let fore = programs.script("fore.sh", STAYS);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let status = std::sync::Arc::new(std::sync::Mutex::new("200 OK"));
+    let answers = std::sync::Arc::clone(&status);
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).unwrap();
+            assert!(request[..length].starts_with(b"GET /health?token=hunter2 HTTP/1.1\r\n"));
+            let status = *answers.lock().unwrap();
+            if status.is_empty() {
+                // Taken, and never answered.
+                std::mem::forget(stream);
+            } else {
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nLocation: /\r\n\r\n").unwrap();
+            }
+        }
+    });
+    let home = Home::with_toml(&format!(
+        "{HEAD}{}[service.check]\nhttp = \"http://{address}/health?token=hunter2\"\ninterval = \"1s\"\ntimeout = \"200ms\"\n",
+        service("web", &format!("match = \"{fore}\"\nrestart = \"sh {fore}\""))
+    ));
+    let daemon = home.start();
+    until("it to run", || state(&home, "web") == "running");
+    let problem = || row(&home, "web")["problem"].as_str().unwrap_or_default().to_owned();
+    for (answer, expected) in [
+        ("503 Service Unavailable", format!("http://{address}/health: answered 503 Service Unavailable")),
+        ("302 Found", String::new()),
+        ("", format!("http://{address}/health: no answer within 0.2 s")),
+        ("200 OK", String::new()),
+    ] {
+        *status.lock().unwrap() = answer;
+        until(answer, || problem() == expected);
+    }
+    let told = home.ask(&["--format", "json", "events", "--kind", "service_unhealthy,alert_fired"]).stdout;
+    assert!(told.contains("/health: answered 503") && !told.contains("hunter2"), "{told}");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn root_starts_a_service_as_the_user_it_is_watched_as_and_nobody_else_can() {
+    let programs = Programs::new();
+    fs::set_permissions(programs.dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let fore = programs.script("fore.sh", &format!("id -un; echo $HOME; pwd; {STAYS}"));
+    let home = Home::with_toml(&format!(
+        "{HEAD}{}user = \"nobody\"\ndirectory = \"/usr\"\n",
+        service("web", &format!("match = \"{fore}\"\nrestart = \"sh {fore}\""))
+    ));
+    let daemon = home.start();
+    let output = || fs::read_to_string(home.data_dir().join("services/web.out")).unwrap_or_default();
+    if rustix::process::geteuid().is_root() {
+        until("it to run", || state(&home, "web") == "running");
+        let uid = fs::metadata(format!("/proc/{}", programs.pid("fore.sh").unwrap())).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&uid), 65534);
+        assert!(output().ends_with("nobody\n/nonexistent\n/usr\n"), "{}", output());
+    } else {
+        until("it to fail", || count(&home, "restart_finished", "web") > 0);
+        let reason = &events(&home, "restart_finished", "web")[0]["reason"];
+        assert!(reason.as_str().unwrap().starts_with("only root could start it as nobody; "), "{reason}");
+    }
     assert_eq!(daemon.stop(), Some(0));
 }
