@@ -101,6 +101,21 @@ Examples:
   systembot events --kind alert_fired,alert_resolved --since 30d
   systembot events --follow --format json", TIME_HELP))]
     Events(Events),
+    /// Start a watched service, and tell how that ends; one that runs is ended first
+    #[command(after_help = "\
+Needs the daemon. Waits until the service has come up or failed to; exit code 1 means that it failed.
+
+Examples:
+  systembot restart web
+  systembot restart web --no-wait")]
+    Restart {
+        /// Its name
+        #[arg(required = true)]
+        service: Vec<String>,
+        /// Do not wait for the end of it
+        #[arg(long)]
+        no_wait: bool,
+    },
     /// Talk with the bot, line by line
     #[command(after_help = "\
 A prompt over `ask`; `exit`, `quit` or the end of the input leaves.
@@ -237,12 +252,6 @@ Tells of each series its id, unit, first and last time, samples and bytes. An id
 States: running, unhealthy (its check fails), starting, missing, given_up (started too often), not_watched, unknown.
 `systembot ask \"service NAME stop watching\"` leaves one alone, `systembot ask \"watch NAME\"` ends that.")]
     Services,
-    /// Start a watched service; one that runs is ended first
-    Restart {
-        /// Its name
-        #[arg(required = true)]
-        service: Vec<String>,
-    },
     /// Show samples, or buckets of them
     #[command(after_help = help!("\
 Examples:
@@ -472,6 +481,8 @@ mod tests {
             "unmute load",
             "events --since T --until T --kind heard --kind started,stopped",
             "events --follow",
+            "services",
+            "restart web --no-wait",
             "detect a.csv",
             "import a.csv",
             "export --as openmetrics --since 1d --until now",

@@ -26,6 +26,7 @@ use crate::{
         import::{self, import},
         install,
         mute::{Length, ack, mute, unmute},
+        restart::restart,
         series::series,
         services::services,
         shell::{completions, man},
@@ -162,6 +163,11 @@ fn dispatch(cli: Cli, edges: &Edges<'_>, io: &mut Io<'_>, view: &mut View<'_>) -
             let setup = setup()?;
             events(&args, &mut || open(&setup, edges, wait), wait, view)
         }
+        Command::Restart { service, no_wait } => {
+            let setup = setup()?;
+            let pause = if no_wait { None } else { Some(wait) };
+            restart(&service.join(" "), &mut || open(&setup, edges, wait), pause, view)
+        }
         Command::Chat => {
             let setup = setup()?;
             chat(Prompt::of(io), io.input, &mut || open(&setup, edges, wait), view)
@@ -207,7 +213,6 @@ fn answer(
         Question::Status => status(data_dir, source, view),
         Question::Series => series(source, view),
         Question::Services => services(source, view),
-        Question::Restart { service } => ask(&format!("restart {}", service.join(" ")), source, view),
         Question::History(args) => history(&args, source, view),
         Question::Trends { series } => trends(&series, source, view),
         Question::Alerts { since, open } => {

@@ -116,6 +116,10 @@ pub struct Watched {
     pub problem: Option<String>,
 }
 
+/// Lines of a failed start's output that are told.
+const LAST_LINES: usize = 3;
+/// Bytes of them.
+const LAST_BYTES: usize = 300;
 const DAY_MS: i64 = 86_400_000;
 /// Days that [`Watched::restarts`] looks back.
 const DAYS: i64 = 7;
@@ -196,6 +200,28 @@ fn wait(settings: &Service, starts: u32) -> Duration {
     let Some(doublings) = starts.checked_sub(1) else { return Duration::ZERO };
     let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
     settings.backoff.saturating_mul(factor).min(settings.backoff_max)
+}
+
+/// What whoever asked for a start is told of its end.
+#[must_use]
+pub fn report(service: &str, outcome: &Outcome, pid: Option<u32>, output: &str) -> String {
+    if outcome.is_success() {
+        let pid = pid.map_or_else(String::new, |pid| format!(", pid {pid}"));
+        return format!("{service} is running{pid}.");
+    }
+    let mut text = format!("{service} did not come up: {}.", outcome.text());
+    let last = last_words(output);
+    if !last.is_empty() {
+        text += &format!("\nIts last words:\n{last}");
+    }
+    text
+}
+
+/// The last lines of an output.
+fn last_words(output: &str) -> &str {
+    let output = output.trim_end();
+    let begin = output.rmatch_indices('\n').nth(LAST_LINES - 1).map_or(0, |(at, _)| at + 1);
+    limits::cut_front(output.get(begin..).unwrap_or_default(), LAST_BYTES)
 }
 
 /// When a service is to be started; `None` where it is not: it runs, there is no command, or something is in the way.

@@ -294,9 +294,10 @@ fn one_that_never_comes_up_is_given_up_told_and_left_alone_until_asked_for() {
     let daemon = home.start();
     until("passes", || home.rows(&["history", "load1"]).len() > 5);
     assert_eq!((tries(), state(&home, "bad")), (3, "given_up".to_owned()));
-    let said = home.ask(&["restart", "bad"]);
-    assert_eq!(said.stdout, "Starting bad.\n");
-    until("one more try", || tries() >= 4);
+    let said = home.ask(&["restart", "BAD"]);
+    let told = "Starting bad.\nbad did not come up: it ended with exit code 3.\nIts last words:\nno port\n";
+    assert_eq!((said.stdout.as_str(), said.code), (told, Some(1)));
+    assert_eq!(tries(), 4);
     assert_eq!(daemon.stop(), Some(0));
 }
 
@@ -405,15 +406,24 @@ fn a_restart_by_the_owner_ends_what_runs_first() {
     let daemon = home.start();
     until("it to run", || state(&home, "web") == "running");
     let before = programs.pid("fore.sh").unwrap();
-    let said = home.ask(&["ask", "restart web"]).stdout;
-    assert_eq!(said, format!("Ending web (pid {before}) and starting it again.\n"));
-    until("another process", || programs.pid("fore.sh").is_some_and(|pid| pid != before));
-    until("the end of it", || count(&home, "restart_finished", "web") == 2);
+    let said = home.ask(&["restart", "web"]);
+    let pid = programs.pid("fore.sh").unwrap();
+    assert_ne!(pid, before);
+    let told = format!("Ending web (pid {before}) and starting it again.\nweb is running, pid {pid}.\n");
+    assert_eq!((said.stdout, said.code), (told, Some(0)));
+    assert_eq!(count(&home, "restart_finished", "web"), 2);
     assert_eq!(events(&home, "restart_ordered", "web")[1]["by"], "console");
     let said = home.ask(&["ask", "restart told"]);
     assert_eq!(
         (said.stdout.as_str(), said.code),
         ("told has no restart command in the configuration.\n", Some(1))
+    );
+    let said = home.ask(&["--format", "json", "restart", "--no-wait", "web"]);
+    assert_eq!(said.json()[0]["understood"], true, "{said:?}");
+    let said = home.ask(&["--format", "json", "restart", "web"]);
+    assert_eq!(
+        (&said.json()[0]["kind"], &said.json()[0]["outcome"]),
+        (&"restart_finished".into(), &"running".into())
     );
     let said = home.ask(&["restart", "nothing"]);
     assert_eq!(said.stdout, "There is no service \"nothing\". Watched: web, told.\n");

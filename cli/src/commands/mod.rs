@@ -12,6 +12,7 @@ pub mod history;
 pub mod import;
 pub mod install;
 pub mod mute;
+pub mod restart;
 pub mod samples;
 pub mod series;
 pub mod services;

@@ -11,7 +11,7 @@ use crate::{
     render::{counted, span},
     rules::Service,
     sample::Pass,
-    service::{self, Outcome, Seen, Watched, waits_for},
+    service::{self, Outcome, Seen, Watched, report, waits_for},
 };
 
 use super::{
@@ -21,11 +21,6 @@ use super::{
 
 /// Time that services get to come up by themselves after a boot, where their grace is no longer.
 const BOOT: Duration = Duration::from_secs(60);
-/// Lines of a failed start's output that are told.
-const LAST_LINES: usize = 3;
-/// Bytes of them.
-const LAST_BYTES: usize = 300;
-
 /// How a start ended, as whoever saw to it tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
@@ -238,7 +233,7 @@ pub(super) fn finished(state: &State, now: Timestamp, finished: Finished) -> Vec
     let answer = answer.map(|to| Message {
         to,
         kind: MessageKind::Reply,
-        text: report(&service, &outcome, seen, &output),
+        text: report(&service, &outcome, seen.and_then(|seen| seen.pid), &output),
     });
     let mut changes = Vec::new();
     if let Some(seen) = seen.filter(|_| outcome.is_success()) {
@@ -250,27 +245,6 @@ pub(super) fn finished(state: &State, now: Timestamp, finished: Finished) -> Vec
         queue(state, &mut events, message);
     }
     events
-}
-
-/// What whoever asked for a start is told of its end.
-fn report(service: &str, outcome: &Outcome, seen: Option<Seen>, output: &str) -> String {
-    if outcome.is_success() {
-        let pid = seen.and_then(|seen| seen.pid).map_or_else(String::new, |pid| format!(", pid {pid}"));
-        return format!("{service} is running{pid}.");
-    }
-    let mut text = format!("{service} did not come up: {}.", outcome.text());
-    let last = last_words(output);
-    if !last.is_empty() {
-        text += &format!("\nIts last words:\n{last}");
-    }
-    text
-}
-
-/// The last lines of an output.
-fn last_words(output: &str) -> String {
-    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default().join("\n");
-    limits::cut_front(&last, LAST_BYTES).to_owned()
 }
 
 /// What a health check says: told when it begins to fail and when it is well again.
