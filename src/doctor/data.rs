@@ -160,7 +160,12 @@ pub(super) fn daemon_and_log(
     });
     let Some(status) = &known.status else {
         let why = asked.err().unwrap_or_else(|| "an answer of another version".to_owned());
-        let found = Finding::failed(CHECK, format!("it runs{pid}, and does not answer: {why}"), restart());
+        // What was read meanwhile waits for room, and would be lost.
+        let mend = match Usage::read(existing(dir)) {
+            Ok(usage) if is_full(&usage) => "make room, do not restart it: it goes on by itself".to_owned(),
+            Ok(_) | Err(_) => restart(),
+        };
+        let found = Finding::failed(CHECK, format!("it runs{pid}, and does not answer: {why}"), mend);
         return (known, vec![found]);
     };
     let own = env!("CARGO_PKG_VERSION");
@@ -295,6 +300,12 @@ pub(super) fn disk_space(dir: &Path, settings: &Settings, known: &Known) -> Find
     }
 }
 
+/// Whether there is too little room to write at all.
+fn is_full(usage: &Usage) -> bool {
+    let free = usage.available.saturating_mul(usage.block_bytes);
+    free < ROOM_LEAST || (usage.inodes > 0 && usage.inodes_free == 0)
+}
+
 fn room(usage: Usage, log_bytes: u64, limit: u64) -> Finding {
     const CHECK: &str = "disk space";
     let free = usage.available.saturating_mul(usage.block_bytes);
@@ -305,7 +316,7 @@ fn room(usage: Usage, log_bytes: u64, limit: u64) -> Finding {
         size_text(log_bytes),
         size_text(limit)
     );
-    if free < ROOM_LEAST || (usage.inodes > 0 && usage.inodes_free == 0) {
+    if is_full(&usage) {
         let mend = "free some: du -xh / | sort -h | tail".to_owned();
         return Finding::failed(CHECK, figures, mend);
     }

@@ -44,8 +44,11 @@ pub fn examine(checkup: &Checkup<'_>, sink: FindingSink<'_>) -> anyhow::Result<(
         }
         Ok(_) | Err(_) => data::Known::default(),
     };
-    sink(bridge::bridge(settings, config, &known, &clock))?;
-    sink(bridge::public_address(settings))?;
+    // Nothing is known of these where the configuration has mistakes.
+    if checkup.loaded.is_ok() && checkup.config.is_ok() {
+        sink(bridge::bridge(settings, config, &known, &clock))?;
+        sink(bridge::public_address(settings))?;
+    }
     sink(machine::clock(&known, &clock, checkup.env))?;
     let reading = machine::Reading::take(settings, Roots::default());
     sink(machine::sensors(&reading, Path::new("/proc")))?;
