@@ -53,7 +53,7 @@ pub fn examine(checkup: &Checkup<'_>, sink: FindingSink<'_>) -> anyhow::Result<(
     let reading = machine::Reading::take(settings, Roots::default());
     sink(machine::sensors(&reading, Path::new("/proc")))?;
     sink(machine::processes(Path::new("/proc")))?;
-    sink(machine::mounts(&reading))?;
+    sink(machine::mounts(&reading, &settings.rules()))?;
     for service in &settings.services {
         sink(service::service(service, &reading, config, checkup.env))?;
     }
