@@ -1,8 +1,12 @@
 //! The data directory, the daemon, the log in it, and the room that it has.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -40,6 +44,8 @@ pub(super) struct Known {
     pub(super) status: Option<Status>,
     /// Whether a daemon answers.
     pub(super) is_running: bool,
+    /// Where the daemon looks for programs: under systemd not where a shell does.
+    pub(super) path: Option<OsString>,
     /// When a command came through the bridge last, of late: then the bridge knows the bot's name.
     pub(super) heard_at: Option<Timestamp>,
 }
@@ -154,7 +160,8 @@ pub(super) fn daemon_and_log(
         }
     };
     let pid = client.daemon_pid().map_or_else(String::new, |pid| format!(", pid {pid}"));
-    let mut known = Known { is_running: true, ..Known::default() };
+    let path = client.daemon_pid().and_then(path_of);
+    let mut known = Known { is_running: true, path, ..Known::default() };
     let asked = learn(clock, &mut known, &mut |request, sink| {
         client.ask(request, sink).map_err(|error| error.to_string())
     });
@@ -182,6 +189,13 @@ pub(super) fn daemon_and_log(
     };
     let log = growing(&known, settings, clock);
     (known, vec![daemon, log])
+}
+
+/// The search path of a process, where this user may see it.
+fn path_of(pid: impl std::fmt::Display) -> Option<OsString> {
+    let variables = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let path = variables.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(b"PATH="))?;
+    Some(OsStr::from_bytes(path).to_owned())
 }
 
 fn restart() -> String {

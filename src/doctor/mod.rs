@@ -54,8 +54,10 @@ pub fn examine(checkup: &Checkup<'_>, sink: FindingSink<'_>) -> anyhow::Result<(
     sink(machine::sensors(&reading, Path::new("/proc")))?;
     sink(machine::processes(Path::new("/proc")))?;
     sink(machine::mounts(&reading, &settings.rules()))?;
+    // The daemon is who starts them.
+    let path = |name: &str| known.path.clone().filter(|_| name == "PATH").or_else(|| (checkup.env)(name));
     for service in &settings.services {
-        sink(service::service(service, &reading, config, checkup.env))?;
+        sink(service::service(service, &reading, config, &path))?;
     }
     let units = units::Units::ask(checkup.env);
     sink(units.unit())?;

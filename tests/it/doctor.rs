@@ -298,6 +298,22 @@ fn a_watched_service_that_is_gone_or_could_not_be_started_again() {
     check("here", "warning", "not running", "start it: sh /");
 }
 
+/// systemd's search path is not that of the owner's shell.
+#[test]
+fn what_only_the_shell_finds_the_daemon_cannot_start() {
+    let programs = Programs::none().with("mybot", "exit 0");
+    let service =
+        "[[service]]\nname = \"mybot\"\nmatch = \"no_such_process_anywhere\"\nrestart = \"mybot\"\n";
+    let home = Home::with_toml(service);
+    let check = |state, found, mend| {
+        assert_finding(&finding(&home, &programs, "service mybot"), state, found, mend);
+    };
+    check("warning", "not running", "start it");
+    let daemon = home.start();
+    check("failed", "mybot is in no directory of PATH", "correct `restart`");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 /// What a stand-in for systemctl tells: our own unit and the one of the bot before us, of both managers.
 fn systemd(system: &str, user: &str, original: &str) -> Programs {
     let told = |words: &str| words.split(' ').map(|word| format!("echo {word};")).collect::<String>();
