@@ -211,6 +211,18 @@ fn what_variables_of_the_shell_name_stands_in_the_unit() {
 }
 
 #[test]
+fn a_bot_that_runs_in_a_terminal_is_to_be_ended_first() {
+    let desk = Desk::new();
+    let daemon = desk.home.start();
+    let output = desk.ask(&["install", "--user"]);
+    assert_eq!((output.code, output.stderr.lines().count()), (Some(2), 1), "{output:?}");
+    assert!(output.stderr.contains(&format!("pid {}: end it first", daemon.pid())), "{output:?}");
+    assert!(desk.told().is_empty() && !desk.units().exists());
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(desk.ask(&["install", "--user"]).code, Some(0));
+}
+
+#[test]
 fn a_unit_that_cannot_be_written_leaves_nothing_to_be_typed() {
     let desk = Desk::new();
     desk.home.file(".config", "in the way of a directory");

@@ -18,6 +18,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use systembot_config::{Env, data_dir, find};
+use systembot_storage::remote::Client;
 
 use super::{Outcome, View};
 use crate::{
@@ -56,6 +57,9 @@ pub fn install(unit: &Unit, global: &Global, env: Env<'_>, view: &mut View<'_>) 
         check_reachable(&program)?;
     }
     place.check_original()?;
+    if unit.scope.user && !unit.dry_run {
+        check_unused(&data_dir(global.data_dir.as_deref(), env)?)?;
+    }
     let text = render(place.text, &program, &arguments);
     let mut steps = Vec::new();
     if let Some(path) =
@@ -399,6 +403,18 @@ fn check_reachable(program: &Path) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Refuses while a bot that systemd did not start holds the log: the unit could not start beside it.
+fn check_unused(dir: &Path) -> Result<()> {
+    let client = Client::connect(&dir.join("control.sock")).ok();
+    let Some(pid) = client.and_then(|client| client.daemon_pid()) else { return Ok(()) };
+    // What cannot be read is of a process that has ended in this very moment, or of another namespace.
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    if groups.is_empty() || groups.contains(UNIT) {
+        return Ok(());
+    }
+    bail!("{} is in use by a systembot that this unit did not start, pid {pid}: end it first", dir.display());
 }
 
 /// Whether a file is as `install` wrote it.
