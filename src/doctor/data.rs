@@ -1,8 +1,12 @@
 //! The data directory, the daemon, the log in it, and the room that it has.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -40,6 +44,8 @@ pub(super) struct Known {
     pub(super) status: Option<Status>,
     /// Whether a daemon answers.
     pub(super) is_running: bool,
+    /// Where the daemon looks for programs: under systemd not where a shell does.
+    pub(super) path: Option<OsString>,
     /// When a command came through the bridge last, of late: then the bridge knows the bot's name.
     pub(super) heard_at: Option<Timestamp>,
 }
@@ -154,13 +160,19 @@ pub(super) fn daemon_and_log(
         }
     };
     let pid = client.daemon_pid().map_or_else(String::new, |pid| format!(", pid {pid}"));
-    let mut known = Known { is_running: true, ..Known::default() };
+    let path = client.daemon_pid().and_then(path_of);
+    let mut known = Known { is_running: true, path, ..Known::default() };
     let asked = learn(clock, &mut known, &mut |request, sink| {
         client.ask(request, sink).map_err(|error| error.to_string())
     });
     let Some(status) = &known.status else {
         let why = asked.err().unwrap_or_else(|| "an answer of another version".to_owned());
-        let found = Finding::failed(CHECK, format!("it runs{pid}, and does not answer: {why}"), restart());
+        // What was read meanwhile waits for room, and would be lost.
+        let mend = match Usage::read(existing(dir)) {
+            Ok(usage) if is_full(&usage) => "make room, do not restart it: it goes on by itself".to_owned(),
+            Ok(_) | Err(_) => restart(),
+        };
+        let found = Finding::failed(CHECK, format!("it runs{pid}, and does not answer: {why}"), mend);
         return (known, vec![found]);
     };
     let own = env!("CARGO_PKG_VERSION");
@@ -177,6 +189,13 @@ pub(super) fn daemon_and_log(
     };
     let log = growing(&known, settings, clock);
     (known, vec![daemon, log])
+}
+
+/// The search path of a process, where this user may see it.
+fn path_of(pid: impl std::fmt::Display) -> Option<OsString> {
+    let variables = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let path = variables.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(b"PATH="))?;
+    Some(OsStr::from_bytes(path).to_owned())
 }
 
 fn restart() -> String {
@@ -295,6 +314,12 @@ pub(super) fn disk_space(dir: &Path, settings: &Settings, known: &Known) -> Find
     }
 }
 
+/// Whether there is too little room to write at all.
+fn is_full(usage: &Usage) -> bool {
+    let free = usage.available.saturating_mul(usage.block_bytes);
+    free < ROOM_LEAST || (usage.inodes > 0 && usage.inodes_free == 0)
+}
+
 fn room(usage: Usage, log_bytes: u64, limit: u64) -> Finding {
     const CHECK: &str = "disk space";
     let free = usage.available.saturating_mul(usage.block_bytes);
@@ -305,7 +330,7 @@ fn room(usage: Usage, log_bytes: u64, limit: u64) -> Finding {
         size_text(log_bytes),
         size_text(limit)
     );
-    if free < ROOM_LEAST || (usage.inodes > 0 && usage.inodes_free == 0) {
+    if is_full(&usage) {
         let mend = "free some: du -xh / | sort -h | tail".to_owned();
         return Finding::failed(CHECK, figures, mend);
     }

@@ -4,7 +4,7 @@ use std::{fs, io::ErrorKind, path::Path, sync::Arc, time::Duration};
 
 use systembot_cli::Finding;
 use systembot_config::{Env, Settings};
-use systembot_model::{Timestamp, render::span, rules::Service, sample::Pass};
+use systembot_model::{Rules, Timestamp, render::span, rules::Service, sample::Pass};
 
 use super::{data::Known, program};
 use crate::{
@@ -125,18 +125,27 @@ pub(super) fn processes(proc: &Path) -> Finding {
     Finding::warning(CHECK, format!("{hidden}; watched services of others seem to be missing"), mend)
 }
 
-/// Whether every mount answers.
-pub(super) fn mounts(reading: &Reading) -> Finding {
+/// Whether every mount answers that the owner has not set aside.
+pub(super) fn mounts(reading: &Reading, rules: &Rules) -> Finding {
     const CHECK: &str = "mounts";
-    let notes = reading.pass.notes.iter().filter(|note| note.subject.starts_with("mount "));
-    let bad: Vec<&str> = notes.map(|note| note.subject.trim_start_matches("mount ")).collect();
+    let notes = reading.pass.notes.iter().filter_map(|note| {
+        let path = note.subject.strip_prefix("mount ")?;
+        (!rules.is_ignored(path)).then_some((path, note.text.as_str()))
+    });
+    // What is closed to this user answers: a directory on the way to it is another's, or it is another's FUSE mount.
+    let (hung, closed): (Vec<_>, Vec<_>) = notes.partition(|(_, text)| !text.contains("Permission denied"));
+    let names = |mounts: &[(&str, &str)]| mounts.iter().map(|(path, _)| *path).collect::<Vec<_>>().join(", ");
+    let silent = |path: &str| format!("to be silent about it: [ignore] mounts = [\"{path}\"]");
+    if let Some((first, _)) = hung.first() {
+        let mend = format!("mend its server, or: sudo umount -l {first}; {}", silent(first));
+        return Finding::failed(CHECK, format!("no answer from {}", names(&hung)), mend);
+    }
+    if let Some((first, text)) = closed.first() {
+        return Finding::warning(CHECK, format!("{} {text}", names(&closed)), silent(first));
+    }
     let readings = &reading.pass.sample.readings;
     let good = readings.iter().filter(|reading| reading.series.metric() == "disk_used_percent").count();
-    let Some(first) = bad.first() else { return Finding::ok(CHECK, format!("all answer: {good}")) };
-    let mend = format!(
-        "mend its server, or: sudo umount -l {first}; to be silent about it: [ignore] mounts = [\"{first}\"]"
-    );
-    Finding::failed(CHECK, format!("no answer from {}", bad.join(", ")), mend)
+    Finding::ok(CHECK, format!("all answer: {good}"))
 }
 
 #[cfg(test)]
@@ -200,16 +209,25 @@ mod tests {
 
     #[test]
     fn a_mount_that_does_not_answer_is_named() {
-        let check = |notes: &[&str], expected, found: &str| {
+        const GONE: &str = "does not answer; left out until it does";
+        const CLOSED: &str = "cannot be read (Permission denied (os error 13)); left out until it can";
+        let mut settings = Settings::defaults("x");
+        settings.ignore_mounts = vec!["/mnt/old".to_owned()];
+        let check = |notes: &[(&str, &str)], expected, found: &str| {
             let note =
-                |subject: &&str| Note { subject: (*subject).to_owned(), text: "does not answer".to_owned() };
+                |(subject, text): &(&str, &str)| Note { subject: (*subject).into(), text: (*text).into() };
             let pass = Pass { notes: notes.iter().map(note).collect(), ..Pass::default() };
-            let finding = mounts(&Reading { pass });
+            let finding = mounts(&Reading { pass }, &settings.rules());
             assert_eq!((finding.verdict, finding.found.as_str()), (expected, found));
         };
         check(&[], Verdict::Ok, "all answer: 0");
-        check(&["/proc/diskstats"], Verdict::Ok, "all answer: 0");
-        check(&["mount /mnt/nas", "mount /mnt/b"], Verdict::Failed, "no answer from /mnt/nas, /mnt/b");
+        check(&[("/proc/diskstats", GONE), ("mount /mnt/old/a", GONE)], Verdict::Ok, "all answer: 0");
+        let (nas, b, closed) = (("mount /mnt/nas", GONE), ("mount /mnt/b", GONE), ("mount /mnt/c", CLOSED));
+        let dead =
+            ("mount /mnt/d", "cannot be read (Transport endpoint is not connected); left out until it can");
+        check(&[dead], Verdict::Failed, "no answer from /mnt/d");
+        check(&[nas, closed, b], Verdict::Failed, "no answer from /mnt/nas, /mnt/b");
+        check(&[closed], Verdict::Warning, &format!("/mnt/c {CLOSED}"));
     }
 
     #[test]

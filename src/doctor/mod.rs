@@ -44,15 +44,20 @@ pub fn examine(checkup: &Checkup<'_>, sink: FindingSink<'_>) -> anyhow::Result<(
         }
         Ok(_) | Err(_) => data::Known::default(),
     };
-    sink(bridge::bridge(settings, config, &known, &clock))?;
-    sink(bridge::public_address(settings))?;
+    // Nothing is known of these where the configuration has mistakes.
+    if checkup.loaded.is_ok() && checkup.config.is_ok() {
+        sink(bridge::bridge(settings, config, &known, &clock))?;
+        sink(bridge::public_address(settings))?;
+    }
     sink(machine::clock(&known, &clock, checkup.env))?;
     let reading = machine::Reading::take(settings, Roots::default());
     sink(machine::sensors(&reading, Path::new("/proc")))?;
     sink(machine::processes(Path::new("/proc")))?;
-    sink(machine::mounts(&reading))?;
+    sink(machine::mounts(&reading, &settings.rules()))?;
+    // The daemon is who starts them.
+    let path = |name: &str| known.path.clone().filter(|_| name == "PATH").or_else(|| (checkup.env)(name));
     for service in &settings.services {
-        sink(service::service(service, &reading, config, checkup.env))?;
+        sink(service::service(service, &reading, config, &path))?;
     }
     let units = units::Units::ask(checkup.env);
     sink(units.unit())?;

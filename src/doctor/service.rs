@@ -116,7 +116,9 @@ fn present(
             Some(said) if program::property(&said, "LoadState") != Some("loaded") => {
                 problems.add(Verdict::Failed, format!("there is no unit {unit}"), correct("unit"));
             }
-            Some(said) if program::property(&said, "ActiveState") != Some("active") => {
+            Some(said)
+                if !matches!(program::property(&said, "ActiveState"), Some("active" | "reloading")) =>
+            {
                 problems.add(
                     Verdict::Warning,
                     format!("the unit {unit} is not active"),
@@ -256,6 +258,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let systemctl = dir.path().join("systemctl");
         let script = "case \"$*\" in *here.service) echo LoadState=loaded; echo ActiveState=active ;; \
+                      *rereads.service) echo LoadState=loaded; echo ActiveState=reloading ;; \
                       *dead.service) echo LoadState=loaded; echo ActiveState=failed ;; \
                       *) echo LoadState=not-found ;; esac";
         fs::write(&systemctl, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -272,6 +275,7 @@ mod tests {
     fn a_unit_is_asked_for() {
         let unit = |name: &str| Service { unit: Some(name.to_owned()), ..Service::default() };
         check(unit("here.service"), Verdict::Ok, "runs, as the unit here.service");
+        check(unit("rereads.service"), Verdict::Ok, "runs, as the unit rereads.service");
         check(unit("dead.service"), Verdict::Warning, "dead.service is not active");
         check(unit("gone.service"), Verdict::Failed, "there is no unit gone.service");
     }

@@ -34,6 +34,13 @@ pub(super) fn configuration(checkup: &Checkup<'_>) -> Finding {
         }
     };
     let mode = fs::metadata(file).map_or(0, |found| found.permissions().mode()) & 0o777;
+    if mode & 0o002 != 0 {
+        let found = format!(
+            "everybody can write {name}, its mode is {mode:04o}: what stands there is run as {}",
+            own_name()
+        );
+        return Finding::failed(CHECK, found, format!("chmod o-w {name}"));
+    }
     if holds_secrets(&loaded.settings) && mode & 0o007 != 0 {
         let found = format!("{name} holds a password, and its mode {mode:04o} lets everybody read it");
         return Finding::failed(CHECK, found, format!("chmod o= {name}"));

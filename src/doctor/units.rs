@@ -51,12 +51,13 @@ struct Unit {
     id: String,
     load: String,
     active: String,
+    sub: String,
     file: String,
 }
 
 impl Unit {
     fn ask(manager: Manager, name: &str, env: Env<'_>) -> Option<Self> {
-        let show = ["show", "--property=Id,LoadState,ActiveState,UnitFileState", "--", name];
+        let show = ["show", "--property=Id,LoadState,ActiveState,SubState,UnitFileState", "--", name];
         let user = match manager {
             Manager::System => "--system",
             Manager::User => "--user",
@@ -68,6 +69,7 @@ impl Unit {
             id: of("Id"),
             load: of("LoadState"),
             active: of("ActiveState"),
+            sub: of("SubState"),
             file: of("UnitFileState"),
         })
     }
@@ -78,6 +80,11 @@ impl Unit {
 
     fn is_active(&self) -> bool {
         matches!(self.active.as_str(), "active" | "activating" | "reloading")
+    }
+
+    /// Whether it ends as often as it is started. Our own never becomes `failed`: systemd never gives it up.
+    fn is_looping(&self) -> bool {
+        self.sub.starts_with("auto-restart")
     }
 
     fn is_enabled(&self) -> bool {
@@ -124,6 +131,11 @@ impl Units {
         let failed = self.own.iter().find(|(_, unit)| unit.active == "failed");
         if let Some((manager, _)) = failed {
             let found = format!("{} {UNIT} has failed", manager.whose());
+            return Finding::failed(CHECK, found, format!("{} {UNIT} -n 50", manager.journal()));
+        }
+        if let Some((manager, _)) = self.own.iter().find(|(_, unit)| unit.is_looping()) {
+            let found =
+                format!("{} {UNIT} does not stay up, and is started again and again", manager.whose());
             return Finding::failed(CHECK, found, format!("{} {UNIT} -n 50", manager.journal()));
         }
         let enabled: Vec<&(Manager, Unit)> = self.own.iter().filter(|(_, unit)| unit.is_enabled()).collect();

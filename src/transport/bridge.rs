@@ -24,7 +24,8 @@ const EMPTY: &str = "no commands";
 
 /// A connection's worth of settings for one bridge and one queue.
 pub struct Bridge {
-    client: Client,
+    /// Made with the first request that can be.
+    client: Option<Client>,
     queue: Url,
     replies: Url,
     name: String,
@@ -52,16 +53,27 @@ impl Bridge {
     /// Needs a rustls provider to be installed in the process.
     ///
     /// # Errors
-    /// [`Failure::Unreachable`] when the address is none, or the system's certificates cannot be read.
+    /// [`Failure::Unreachable`] when the address is none.
     pub fn new(url: &str, name: &str, timeouts: Timeouts) -> Result<Self, Failure> {
         let no_url = |_| Failure::Unreachable("`bridge.url` is no http or https address".to_owned());
         let queue = Url::parse(&format!("{url}{name}")).map_err(no_url)?;
         let replies = Url::parse(&format!("{url}replies")).map_err(no_url)?;
-        let builder = http::builder(&queue).connect_timeout(timeouts.connect).timeout(timeouts.total);
+        Ok(Self { client: None, queue, replies, name: name.to_owned(), timeouts })
+    }
+
+    /// The client; where there is none yet, the system's certificates are read. They may be missing today and there
+    /// tomorrow, like the bridge itself.
+    fn client(&mut self) -> Result<Client, Failure> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        let builder =
+            http::builder(&self.queue).connect_timeout(self.timeouts.connect).timeout(self.timeouts.total);
         // Without https no certificate is asked for; reading the system's costs megabytes of memory.
-        let builder = if queue.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
+        let builder = if self.queue.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
         let client = builder.build().map_err(|error| Failure::Unreachable(http::reason(error)))?;
-        Ok(Self { client, queue, replies, name: name.to_owned(), timeouts })
+        self.client = Some(client.clone());
+        Ok(client)
     }
 
     fn failure(&self, error: reqwest::Error) -> Failure {
@@ -94,7 +106,7 @@ impl Transport for Bridge {
     }
 
     async fn poll(&mut self) -> Result<Option<String>, Failure> {
-        let request = self.client.get(self.queue.clone()).header(CONNECTION, "close");
+        let request = self.client()?.get(self.queue.clone()).header(CONNECTION, "close");
         let response = request.send().await.map_err(|error| self.failure(error))?;
         let status = response.status();
         if status != StatusCode::OK && status != StatusCode::NOT_FOUND {
@@ -118,7 +130,7 @@ impl Transport for Bridge {
 
     async fn reply(&mut self, text: &str) -> Result<(), Failure> {
         let request = self
-            .client
+            .client()?
             .put(self.replies.clone())
             .header(CONNECTION, "close")
             .header(CONTENT_TYPE, "application/json")

@@ -117,6 +117,8 @@ fn a_configuration_that_is_missing_broken_or_open_to_all() {
     };
     let broken = Home::with_toml("nmae = \"x\"\n[trend]\nminimum_length = 1\n");
     check(&broken, "failed", "systembot.toml:1: nmae", "config check");
+    let (findings, _) = examine(&broken, &programs);
+    assert!(findings.iter().all(|finding| finding["check"] != "bridge"), "none is known: {findings:?}");
     fs::remove_file(broken.config().unwrap()).unwrap();
     check(&broken, "failed", "no such configuration file", "name a file");
 
@@ -132,6 +134,8 @@ fn a_configuration_that_is_missing_broken_or_open_to_all() {
     let plain = Home::with_toml("name = \"leela\"\n");
     set_mode(&plain.config().unwrap(), 0o644);
     check(&plain, "ok", "is valid", "");
+    set_mode(&plain.config().unwrap(), 0o646);
+    check(&plain, "failed", "everybody can write", "chmod o-w ");
     let legacy = Home::with_file("system_bot.conf", "[DEFAULT]\nbot_name = leela\ncolour = blue\n");
     check(&legacy, "warning", "colour", "config check");
 }
@@ -294,6 +298,22 @@ fn a_watched_service_that_is_gone_or_could_not_be_started_again() {
     check("here", "warning", "not running", "start it: sh /");
 }
 
+/// systemd's search path is not that of the owner's shell.
+#[test]
+fn what_only_the_shell_finds_the_daemon_cannot_start() {
+    let programs = Programs::none().with("mybot", "exit 0");
+    let service =
+        "[[service]]\nname = \"mybot\"\nmatch = \"no_such_process_anywhere\"\nrestart = \"mybot\"\n";
+    let home = Home::with_toml(service);
+    let check = |state, found, mend| {
+        assert_finding(&finding(&home, &programs, "service mybot"), state, found, mend);
+    };
+    check("warning", "not running", "start it");
+    let daemon = home.start();
+    check("failed", "mybot is in no directory of PATH", "correct `restart`");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 /// What a stand-in for systemctl tells: our own unit and the one of the bot before us, of both managers.
 fn systemd(system: &str, user: &str, original: &str) -> Programs {
     let told = |words: &str| words.split(' ').map(|word| format!("echo {word};")).collect::<String>();
@@ -312,6 +332,7 @@ const RUNS: &str = "Id=systembot.service LoadState=loaded ActiveState=active Uni
 const DEAD: &str = "Id=systembot.service LoadState=loaded ActiveState=inactive UnitFileState=enabled";
 const OFF: &str = "Id=systembot.service LoadState=loaded ActiveState=inactive UnitFileState=disabled";
 const FAILED: &str = "Id=systembot.service LoadState=loaded ActiveState=failed UnitFileState=enabled";
+const LOOPS: &str = "Id=systembot.service LoadState=loaded ActiveState=activating SubState=auto-restart UnitFileState=enabled";
 const OLD: &str = "Id=system_bot.service LoadState=loaded ActiveState=inactive UnitFileState=enabled";
 const OLD_OFF: &str = "Id=system_bot.service LoadState=loaded ActiveState=inactive UnitFileState=disabled";
 
@@ -328,6 +349,7 @@ fn units_are_installed_enabled_and_run() {
     check(OFF, NONE, "warning", "is not enabled", "sudo systemctl enable --now systembot.service");
     check(OFF, RUNS, "ok", "your own systembot.service is enabled and runs", "");
     check(NONE, FAILED, "failed", "has failed", "journalctl --user -u systembot.service");
+    check(NONE, LOOPS, "failed", "does not stay up", "journalctl --user -u systembot.service");
     check(RUNS, RUNS, "warning", "two bots", "systemctl --user disable --now systembot.service");
     let hung = Programs::none().with("systemctl", "exit 1");
     assert_finding(&finding(&home, &hung, "units"), "ok", "systemd does not run here", "");

@@ -38,6 +38,13 @@ fn with_a_small_disk(disk: &Path) {
     );
     let status = home.ask(&["status"]);
     assert!(status.code == Some(0) || status.stderr.contains("is the disk full?"), "{status:?}");
+    let advice = || home.ask(&["doctor"]).stdout;
+    until("the daemon to have no handle on its log", || advice().contains("does not answer"));
+    let advice = advice();
+    assert!(
+        advice.contains("make room, do not restart it") && advice.contains("FAIL  disk space "),
+        "{advice}"
+    );
 
     fs::remove_file(&filler).unwrap();
     until("the log to go on", || daemon.log().contains("can be written again"));

@@ -184,6 +184,78 @@ fn a_dry_run_tells_and_does_nothing() {
     assert!(desk.told().is_empty() && !desk.units().exists());
 }
 
+/// The manager starts the unit without the variables of the shell that `install` was typed in.
+#[test]
+fn what_variables_of_the_shell_name_stands_in_the_unit() {
+    let desk = Desk::new();
+    let config = desk.home.file("elsewhere.toml", "name = \"leela\"\n");
+    let home = desk.home.data_dir().with_file_name("");
+    let ask = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_systembot"));
+        command.env_clear().env("PATH", &desk.bin).env("HOME", &home).envs(variables.iter().copied());
+        let output = command.args(["install", "--user"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        (desk.unit(), String::from_utf8(output.stdout).unwrap())
+    };
+    let program = env!("CARGO_BIN_EXE_systembot");
+    let (unit, _) = ask(&[]);
+    assert!(unit.contains(&format!("\nExecStart={program} run\n")), "{unit}");
+    let (unit, _) = ask(&[("SYSTEMBOT_CONFIG", &config)]);
+    assert!(unit.contains(&format!("\nExecStart={program} --config {config} run\n")), "{unit}");
+    for (name, value, dir) in
+        [("SYSTEMBOT_DATA_DIR", "/d", "/d"), ("XDG_STATE_HOME", "/state", "/state/systembot")]
+    {
+        let (unit, said) = ask(&[(name, value)]);
+        assert!(unit.contains(&format!("\nExecStart={program} --data-dir {dir} run\n")), "{unit}");
+        assert!(said.contains(&format!("its log lies in {dir}; ")), "{said}");
+    }
+}
+
+#[test]
+fn a_bot_that_runs_in_a_terminal_is_to_be_ended_first() {
+    let desk = Desk::new();
+    let daemon = desk.home.start();
+    let output = desk.ask(&["install", "--user"]);
+    assert_eq!((output.code, output.stderr.lines().count()), (Some(2), 1), "{output:?}");
+    assert!(output.stderr.contains(&format!("pid {}: end it first", daemon.pid())), "{output:?}");
+    assert!(desk.told().is_empty() && !desk.units().exists());
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(desk.ask(&["install", "--user"]).code, Some(0));
+}
+
+#[test]
+fn a_unit_that_cannot_be_written_leaves_nothing_to_be_typed() {
+    let desk = Desk::new();
+    desk.home.file(".config", "in the way of a directory");
+    let output = desk.ask(&["install", "--user"]);
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(
+        output.stderr.contains("cannot write the unit") && !output.stderr.contains("by hand"),
+        "{output:?}"
+    );
+    assert!(desk.told().is_empty());
+}
+
+/// A package's unit is taken as it is by `install`, and only ended by `uninstall`.
+#[test]
+fn the_unit_of_a_package_is_ended_and_stays() {
+    let desk = Desk::at(Home::on_defaults());
+    desk.fake("systemctl", "exit 0");
+    let image = desk.home.data_dir().with_file_name("image");
+    let packaged = image.join("usr/lib/systemd/system/systembot.service");
+    fs::create_dir_all(packaged.parent().unwrap()).unwrap();
+    fs::write(&packaged, "[Service]\n").unwrap();
+    let root = image.to_str().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_systembot"));
+    command.env_clear().env("PATH", format!("{}:/usr/bin:/bin", desk.bin.display()));
+    let output = command.args(["uninstall", "--system", "--root", root]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(desk.told(), [format!("systemctl --root={root} disable systembot.service")]);
+    assert!(said.contains(&format!("kept the unit of the package, {}", packaged.display())), "{said}");
+    assert!(packaged.exists());
+}
+
 /// With the real systemctl, which needs no manager to change files below another root.
 #[test]
 fn a_system_unit_is_enabled_in_an_image_with_its_user_and_undone_again() {

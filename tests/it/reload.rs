@@ -161,6 +161,28 @@ fn a_bridge_comes_and_goes() {
 }
 
 #[test]
+fn a_machine_without_certificates_is_watched_all_the_same() {
+    let bridge = FakeBridge::start("leela");
+    let home = Home::on_bridge(&bridge.url(), "")
+        .with_variable("SSL_CERT_FILE", "/nonexistent")
+        .with_variable("SSL_CERT_DIR", "/nonexistent");
+    let daemon = home.start();
+    bridge.wait_for_replies(1, LIMIT);
+    rewrite(&home, &bridged(&bridge.url().replace("http:", "https:"), ""));
+    daemon.signal(Signal::HUP);
+    said(&daemon, "bridge cannot be reached: ", 1);
+    assert_eq!(home.rows(&["status"])[0]["backlog"], 1, "what changed is told once it can be");
+    assert_eq!(daemon.stop(), Some(0));
+
+    let daemon = home.start();
+    said(&daemon, "bridge cannot be reached: ", 1);
+    rewrite(&home, &bridged(&bridge.url(), ""));
+    daemon.signal(Signal::HUP);
+    bridge.wait_until(LIMIT, |seen| seen.replies.iter().any(|reply| reply.contains("changed: bridge.url")));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn an_end_in_the_middle_of_it_is_an_end_in_good_order() {
     let bridge = FakeBridge::start("leela");
     let home = Home::on_bridge(&bridge.url(), "");

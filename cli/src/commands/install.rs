@@ -18,6 +18,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use systembot_config::{Env, data_dir, find};
+use systembot_storage::remote::Client;
 
 use super::{Outcome, View};
 use crate::{
@@ -56,13 +57,15 @@ pub fn install(unit: &Unit, global: &Global, env: Env<'_>, view: &mut View<'_>) 
         check_reachable(&program)?;
     }
     place.check_original()?;
+    if unit.scope.user && !unit.dry_run {
+        check_unused(&data_dir(global.data_dir.as_deref(), env)?)?;
+    }
     let text = render(place.text, &program, &arguments);
     let mut steps = Vec::new();
-    if place.is_packaged(&text) {
-        steps.push(Step::Say(format!(
-            "kept the unit of the package, it says the same as {}",
-            place.path.display()
-        )));
+    if let Some(path) =
+        place.packaged().filter(|path| fs::read(path).is_ok_and(|unit| unit == text.as_bytes()))
+    {
+        steps.push(Step::Say(format!("kept the unit of the package, {}", path.display())));
     } else {
         steps.push(Step::write(&place.path, &text, unit.force)?);
     }
@@ -82,12 +85,18 @@ pub fn install(unit: &Unit, global: &Global, env: Env<'_>, view: &mut View<'_>) 
 /// One line: a unit that was changed, a command that failed with what to type by hand.
 pub fn uninstall(unit: &Unit, global: &Global, env: Env<'_>, view: &mut View<'_>) -> Result<Outcome> {
     let place = Place::find(unit, env)?;
-    if !place.path.exists() {
+    let packaged = place.packaged();
+    if packaged.is_none() && !place.path.exists() {
         return Ok(Outcome::Nothing(format!("{}: there is no such unit", place.path.display())));
     }
-    check_unchanged(&place.path, unit.force, "remove")?;
     let mut steps = place.disabling();
-    steps.push(Step::Remove(place.path.clone()));
+    match packaged {
+        Some(path) => steps.push(Step::Say(format!("kept the unit of the package, {}", path.display()))),
+        None => {
+            check_unchanged(&place.path, unit.force, "remove")?;
+            steps.push(Step::Remove(place.path.clone()));
+        }
+    }
     if let Some(users) = place.sysusers.as_ref().filter(|users| is_ours(users)) {
         steps.push(Step::Remove(users.clone()));
     }
@@ -182,6 +191,10 @@ fn carry_out(steps: &[Step], unit: &Unit, view: &mut View<'_>) -> Result<()> {
             continue;
         }
         step.carry_out().map_err(|error| {
+            // Without the file that could not be written the rest is of no use.
+            if let Step::Write { .. } = step {
+                return error;
+            }
             let left: Vec<String> = steps.iter().skip(index).filter_map(Step::by_hand).collect();
             anyhow!("{error:#}; by hand: {}", left.join(" && "))
         })?;
@@ -305,10 +318,10 @@ impl Place {
         );
     }
 
-    /// Whether a package brings a unit of this very text.
-    fn is_packaged(&self, text: &str) -> bool {
-        !self.path.exists()
-            && self.packaged.iter().any(|path| fs::read(path).is_ok_and(|unit| unit == text.as_bytes()))
+    /// The unit of a package, where none was written here that hides it.
+    fn packaged(&self) -> Option<&Path> {
+        let path = self.packaged.iter().find(|path| path.exists())?;
+        (!self.path.exists()).then_some(path)
     }
 
     /// How to ask the bot, and where its log lies.
@@ -316,26 +329,40 @@ impl Place {
         if self.sysusers.is_some() {
             return Ok((format!("sudo systembot --data-dir {SYSTEM_LOG} status"), PathBuf::from(SYSTEM_LOG)));
         }
-        Ok(("systembot status".to_owned(), data_dir(global.data_dir.as_deref(), env)?))
+        let dir = std::path::absolute(data_dir(global.data_dir.as_deref(), env)?)?;
+        let mut words = vec![OsString::from("systembot")];
+        if global.data_dir.is_some() {
+            words.extend(["--data-dir".into(), dir.clone().into()]);
+        }
+        words.push("status".into());
+        Ok((line(&words), dir))
     }
 }
 
 /// What stands behind the program in the unit, read and found in order first.
+///
+/// A user's manager need not know the variables of the shell that this is typed in: what they name is written down.
 fn arguments(unit: &Unit, global: &Global, env: Env<'_>) -> Result<Vec<PathBuf>> {
-    let mut arguments = Vec::new();
-    let named = global.config.as_deref();
-    if unit.scope.user || named.is_some() {
-        let config = find(named, env)?;
-        read(config.as_deref())?;
+    let of_manager = |name: &str| (name == "HOME").then(|| env(name)).flatten();
+    let (mut config, mut dir) = (global.config.clone(), global.data_dir.clone());
+    if unit.scope.system && dir.is_some() {
+        bail!("--data-dir: the system unit keeps its log in {SYSTEM_LOG}");
     }
-    if let Some(config) = named {
-        arguments.extend([PathBuf::from("--config"), std::path::absolute(config)?]);
-    }
-    if let Some(dir) = &global.data_dir {
-        if unit.scope.system {
-            bail!("--data-dir: the system unit keeps its log in {SYSTEM_LOG}");
+    if unit.scope.user || config.is_some() {
+        let found = find(config.as_deref(), env)?;
+        read(found.as_deref())?;
+        if config.is_none() && found != find(None, &of_manager)? {
+            config = found;
         }
-        arguments.extend([PathBuf::from("--data-dir"), std::path::absolute(dir)?]);
+    }
+    if unit.scope.user && dir.is_none() {
+        dir = Some(data_dir(None, env)?).filter(|dir| data_dir(None, &of_manager).as_ref() != Ok(dir));
+    }
+    let mut arguments = Vec::new();
+    for (flag, path) in [("--config", config), ("--data-dir", dir)] {
+        if let Some(path) = path {
+            arguments.extend([PathBuf::from(flag), std::path::absolute(path)?]);
+        }
     }
     Ok(arguments)
 }
@@ -376,6 +403,18 @@ fn check_reachable(program: &Path) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Refuses while a bot that systemd did not start holds the log: the unit could not start beside it.
+fn check_unused(dir: &Path) -> Result<()> {
+    let client = Client::connect(&dir.join("control.sock")).ok();
+    let Some(pid) = client.and_then(|client| client.daemon_pid()) else { return Ok(()) };
+    // What cannot be read is of a process that has ended in this very moment, or of another namespace.
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    if groups.is_empty() || groups.contains(UNIT) {
+        return Ok(());
+    }
+    bail!("{} is in use by a systembot that this unit did not start, pid {pid}: end it first", dir.display());
 }
 
 /// Whether a file is as `install` wrote it.
