@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use systembot_cli::Setup;
-use systembot_config::changes;
-use systembot_model::{Input, decide::Reread};
+use systembot_config::{Settings, changes};
+use systembot_model::{Input, Rules, decide::Reread};
 use systembot_storage::remote::Client;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -70,8 +70,8 @@ fn serve(setup: Setup, level: Verbosity, runtime: &Runtime, mut signals: Signals
     let mut effects = engine.owed();
     let starting = Input::Starting {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        config: setup.config.as_ref().map(|path| path.display().to_string()),
-        rules: Box::new(setup.loaded.settings.rules()),
+        config: rules(&setup).config,
+        rules: Box::new(rules(&setup)),
     };
     effects.extend(engine.step(&starting).context("cannot write the log")?);
     let socket_path = data_dir.join("control.sock");
@@ -127,6 +127,19 @@ fn serve(setup: Setup, level: Verbosity, runtime: &Runtime, mut signals: Signals
     ended
 }
 
+/// The rules of a configuration, with the file that it was read from.
+fn rules(setup: &Setup) -> Rules {
+    let config = setup.config.as_ref().map(|path| path.display().to_string());
+    Rules { config, ..setup.loaded.settings.rules() }
+}
+
+/// Warns of what is understood and not served.
+fn warn_of_unserved(settings: &Settings) {
+    if settings.xmpp.is_some() {
+        warn!("[xmpp] is understood, but this version does not serve it: chat goes by [bridge] alone");
+    }
+}
+
 /// Warns of the configuration; where there is none, says what it does, where its log lies and what to type next.
 fn introduce(setup: &Setup) {
     let mut stderr = std::io::stderr();
@@ -135,9 +148,7 @@ fn introduce(setup: &Setup) {
         // A closed stderr is no reason not to run.
         let _ = writeln!(stderr, "systembot: {warning}");
     }
-    if settings.xmpp.is_some() {
-        warn!("[xmpp] is understood, but this version does not serve it: chat goes by [bridge] alone");
-    }
+    warn_of_unserved(&setup.loaded.settings);
     if setup.config.is_some() {
         return;
     }
@@ -188,6 +199,8 @@ fn make_private(dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Time for the configuration to be read again.
+const CONFIG_PATIENCE: Duration = Duration::from_secs(10);
 /// Time within which signals are one and the same: `timeout` sends its own to the process and to its group.
 const ONE_SIGNAL: Duration = Duration::from_millis(500);
 
@@ -207,10 +220,15 @@ struct Signals {
     is_watched: bool,
 }
 
+/// Whether there is a terminal at either end: one of them may be sent to a file.
+fn has_terminal() -> bool {
+    std::io::stdin().is_terminal() || std::io::stderr().is_terminal()
+}
+
 impl Signals {
     fn catch() -> anyhow::Result<Self> {
         Ok(Self {
-            is_watched: std::io::stderr().is_terminal(),
+            is_watched: has_terminal(),
             terminate: signal(SignalKind::terminate()).context("cannot catch SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("cannot catch SIGINT")?,
             hangup: signal(SignalKind::hangup()).context("cannot catch SIGHUP")?,
@@ -225,7 +243,7 @@ impl Signals {
             _ = self.terminate.recv() => info!("SIGTERM: ending"),
             _ = self.interrupt.recv() => info!("SIGINT: ending"),
             _ = self.hangup.recv() => {
-                if self.is_watched && !std::io::stderr().is_terminal() {
+                if self.is_watched && !has_terminal() {
                     info!("the terminal has gone: ending");
                     return Ordered::End;
                 }
@@ -276,7 +294,7 @@ impl Running {
     /// Reads the configuration again, and brings it into force if it is in order.
     async fn reload(&mut self) -> anyhow::Result<()> {
         self.manager.reloading(self.clock.steady());
-        let read = match self.setup.again(&|name| std::env::var_os(name)) {
+        let read = match self.read_again().await {
             Ok(setup) => self.take(setup).await,
             Err(mistake) => {
                 let mistake = format!("{mistake:#}");
@@ -288,6 +306,16 @@ impl Running {
         read
     }
 
+    /// Reads the configuration on a thread of its own: a file on a share that hangs must hold nothing else up.
+    async fn read_again(&self) -> anyhow::Result<Setup> {
+        let setup = self.setup.clone();
+        let reading = tokio::task::spawn_blocking(move || setup.again(&|name| std::env::var_os(name)));
+        match timeout(CONFIG_PATIENCE, reading).await {
+            Ok(read) => read?,
+            Err(_) => bail!("it could not be read within {} s", CONFIG_PATIENCE.as_secs()),
+        }
+    }
+
     /// Puts settings in force: the edges that they concern end, the engine takes the rules, and the edges begin anew.
     ///
     /// In that order, so that nothing of the old settings comes after the new ones, and what the old edges leave undone
@@ -295,7 +323,7 @@ impl Running {
     async fn take(&mut self, setup: Setup) -> anyhow::Result<()> {
         let (old, new) = (&self.setup.loaded.settings, &setup.loaded.settings);
         let stale = Stale::between(old, new);
-        let reread = Reread { rules: Box::new(new.rules()), changed: changes(old, new) };
+        let reread = Reread { rules: Box::new(rules(&setup)), changed: changes(old, new) };
         let told = reread.sentence();
         self.edges.end(stale).await;
         self.inbox.record(Input::ConfigurationRead(Ok(reread))).await?;
@@ -304,6 +332,7 @@ impl Running {
         self.level.set(new.log_level);
         info!("{told}");
         setup.loaded.warnings.iter().for_each(|warning| warn!("{warning}"));
+        warn_of_unserved(new);
         self.setup = setup;
         Ok(())
     }

@@ -176,6 +176,7 @@ impl Settings {
             destinations: self.bridge.iter().map(|_| Address::bridge()).collect(),
             address_hourly: self.public_address.is_named,
             trend_series: Rules::default().trend_series,
+            config: None,
         }
     }
 }

@@ -170,6 +170,8 @@ pub struct Rules {
     pub destinations: Vec<Address>,
     /// Whether the public address is asked for each hour: only where the owner names the service.
     pub address_hourly: bool,
+    /// The configuration file that says so, if any.
+    pub config: Option<String>,
 }
 
 impl Default for Rules {
@@ -190,6 +192,7 @@ impl Default for Rules {
             services: Vec::new(),
             destinations: Vec::new(),
             address_hourly: false,
+            config: None,
         }
     }
 }

@@ -136,6 +136,10 @@ impl State {
             Event::Configured { rules } => {
                 self.configured(Rules::from_json(rules));
                 self.configured = record.seq;
+                // A start says it too; while the daemon runs another file may have taken its place.
+                if self.rules.config.is_some() {
+                    self.run.config.clone_from(&self.rules.config);
+                }
             }
             Event::Described(host) => self.host = host.clone(),
             Event::Blind { .. } => {

@@ -191,7 +191,8 @@ impl Units {
         let lingers = told == Some("yes") || Path::new("/var/lib/systemd/linger").join(&user).exists();
         Some(match lingers {
             true => Finding::ok(CHECK, format!("{user}'s services go on after a logout")),
-            false => Finding::failed(
+            // Some want no more: a desktop that is watched while somebody is at it.
+            false => Finding::warning(
                 CHECK,
                 format!("your own {UNIT} ends when {user} logs out, and does not start with the machine"),
                 format!("sudo loginctl enable-linger {user}"),

@@ -7,7 +7,7 @@ use std::{
     ffi::OsString,
     fs,
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
@@ -39,8 +39,8 @@ const UNIT: &str = "systembot.service";
 const ORIGINAL: &str = "system_bot.service";
 /// How the first line of what is written here begins; a checksum of all lines below it follows.
 const STAMP: &str = "# Written by `systembot install`, not overwritten once changed; checksum ";
-/// Time for a command: a start is waited for, which the unit allows five minutes.
-const LIMIT: Duration = Duration::from_secs(330);
+/// Time for a command: a start is waited for, which may take ten minutes where a log of years is read anew.
+const LIMIT: Duration = Duration::from_secs(630);
 /// Of what a command says, so much is read.
 const SAID_BYTES: u64 = 4096;
 
@@ -55,6 +55,7 @@ pub fn install(unit: &Unit, global: &Global, env: Env<'_>, view: &mut View<'_>) 
     let arguments = arguments(unit, global, env)?;
     if unit.scope.system {
         check_reachable(&program)?;
+        global.config.as_deref().map_or(Ok(()), check_readable)?;
     }
     place.check_original()?;
     if unit.scope.user && !unit.dry_run {
@@ -403,6 +404,20 @@ fn check_reachable(program: &Path) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Refuses a configuration that the system unit's user may not read: root's own, with a mode for root alone.
+fn check_readable(config: &Path) -> Result<()> {
+    let found = fs::metadata(config).with_context(|| config.display().to_string())?;
+    let mode = found.permissions().mode();
+    let is_of_a_group = mode & 0o040 != 0 && found.gid() != 0;
+    if mode & 0o004 != 0 || is_of_a_group {
+        return Ok(());
+    }
+    bail!(
+        "{path}: the user systembot may not read it: chown root:systembot {path} && chmod 640 {path}",
+        path = config.display()
+    )
 }
 
 /// Refuses while a bot that systemd did not start holds the log: the unit could not start beside it.

@@ -30,7 +30,8 @@ impl Reread {
     }
 }
 
-/// Rules that differ are recorded, what is owed to a destination that is gone is dropped, and all others are told.
+/// Rules that differ are recorded, what is owed to a destination that is gone is dropped, and all others are told what
+/// changed.
 pub(super) fn taken(state: &State, reread: &Reread) -> Vec<Event> {
     let mut events: Vec<Event> = lifecycle::orphaned(state, &reread.rules).into_iter().collect();
     // What is recorded is compared, not what is set: some of that is never recorded.
@@ -38,8 +39,11 @@ pub(super) fn taken(state: &State, reread: &Reread) -> Vec<Event> {
     if rules != state.rules.to_json() {
         events.push(Event::Configured { rules });
     }
-    let configured = State { rules: Rules::clone(&reread.rules), ..State::default() };
-    queue_for_all(&configured, &mut events, MessageKind::Notice, &reread.sentence());
+    // That nothing changed is no news to anybody but whoever watches the daemon's log.
+    if !reread.changed.is_empty() {
+        let configured = State { rules: Rules::clone(&reread.rules), ..State::default() };
+        queue_for_all(&configured, &mut events, MessageKind::Notice, &reread.sentence());
+    }
     events
 }
 
