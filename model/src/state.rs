@@ -206,7 +206,10 @@ impl State {
             Event::ServiceUnhealthy { service, problem } => {
                 self.watched(service, |watched, _| watched.problem = Some(problem.clone()));
             }
-            Event::ServiceHealthy { service } => self.watched(service, |watched, _| watched.problem = None),
+            Event::ServiceHealthy { service } => self.watched(service, |watched, _| {
+                // It runs: a death from now on is another matter than what it was given up for.
+                (watched.problem, watched.given_up) = (None, None);
+            }),
             Event::WatchingStopped { service, by } => {
                 self.missing.remove(service);
                 self.watched(service, |watched, _| watched.paused = Some((at, by.clone())));

@@ -184,11 +184,11 @@ fn start(state: &State, settings: &Service, now: Timestamp, stop: Option<u32>) -
         .next()
         .filter(|open| !state.rules.repeat_interval.is_zero() && !state.is_muted(&open.fired.series, now))
     {
-        let message = format!(
-            "service {} is down and given up: {}",
-            settings.name,
-            surrender(settings, watched, starts)
-        );
+        let plight = match state.missing.contains_key(&settings.name) {
+            true => "is down and given up",
+            false => "runs, but its check fails, and it is given up",
+        };
+        let message = format!("service {} {plight}: {}", settings.name, surrender(settings, watched, starts));
         events.push(Event::AlertRepeated { id: open.fired.id, message });
     }
     events

@@ -271,6 +271,39 @@ fn a_check_that_fails_is_told_and_starts_it_again_where_asked_for() {
 }
 
 #[test]
+fn one_given_up_for_its_check_is_started_again_when_it_dies_later() {
+    let check = Check {
+        probe: Probe::Tcp("localhost:1".into()),
+        timeout: Duration::from_secs(1),
+        interval: Duration::from_secs(60),
+        restart: true,
+    };
+    let limit = Service { start_limit: 1, check: Some(check), ..service("web") };
+    let mut sim = watching(vec![limit]);
+    look(&mut sim, &[("web", 7)]);
+    let checked =
+        |problem: Option<&str>| Input::Checked { service: "web".into(), problem: problem.map(Into::into) };
+    sim.step(checked(Some("refused")));
+    sim.step(checked(Some("refused")));
+    finish(&mut sim, "web", Outcome::Running, Some(8));
+    sim.wait(60);
+    let events = sim.step(checked(Some("refused")));
+    assert!(kinds(&events).contains(&"restart_given_up"), "{:?}", kinds(&events));
+    assert_eq!(
+        texts(&events),
+        [
+            "service web runs, but its check fails, and it is given up: 1 start in 10 min, the last: it came up. \
+          \"restart web\" tries again #1"
+        ]
+    );
+    assert!(sim.step(checked(Some("refused"))).is_empty(), "given up once");
+    sim.step(checked(None));
+    sim.wait(86_400);
+    let events = look(&mut sim, &[]);
+    assert!(kinds(&events).contains(&"restart_ordered"), "{:?}", kinds(&events));
+}
+
+#[test]
 fn one_that_dies_while_unwell_has_one_alert() {
     let mut sim = watching(vec![service("web")]);
     look(&mut sim, &[("web", 7)]);
