@@ -180,10 +180,12 @@ impl Watched {
         self.given_up = None;
     }
 
-    /// Moments from which on something is done again.
+    /// Moments that spans are counted from.
     pub(crate) fn moments(&mut self) -> impl Iterator<Item = &mut Timestamp> {
         let single = [&mut self.finished_at, &mut self.next_at, &mut self.up_since, &mut self.given_up];
-        single.into_iter().flatten().chain(&mut self.starts)
+        let since = self.seen.as_mut().map(|seen| &mut seen.since);
+        let since = since.into_iter().chain(self.paused.as_mut().map(|(since, _)| since));
+        single.into_iter().flatten().chain(since).chain(&mut self.starts)
     }
 }
 

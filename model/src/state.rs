@@ -364,14 +364,15 @@ impl State {
         }
     }
 
-    /// The moments from which on something is told, or asked, again after an interval.
+    /// The moments from which on something is told, or asked, again after an interval, and those since when a service
+    /// stands as it does.
     fn moments_told(&mut self) -> impl Iterator<Item = &mut Timestamp> {
         let told = self.told.values_mut();
         let told = told.chain(self.alerts.values_mut().filter_map(|alert| alert.told_at.as_mut()));
         let fetched = self.public.known.iter_mut().map(|(_, at)| at);
         let asked = self.public.asked.iter_mut().map(|(at, _)| at);
         let services = self.services.values_mut().flat_map(Watched::moments);
-        told.chain(fetched).chain(asked).chain(services)
+        told.chain(fetched).chain(asked).chain(services).chain(self.missing.values_mut())
     }
 
     fn fired(&mut self, at: Timestamp, fired: &Fired) {

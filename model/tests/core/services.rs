@@ -285,14 +285,15 @@ fn one_given_up_for_its_check_is_started_again_when_it_dies_later() {
         |problem: Option<&str>| Input::Checked { service: "web".into(), problem: problem.map(Into::into) };
     sim.step(checked(Some("refused")));
     sim.step(checked(Some("refused")));
-    finish(&mut sim, "web", Outcome::Running, Some(8));
+    let refuses = Outcome::Failed("the process that runs, pid 7, does not end".into());
+    finish(&mut sim, "web", refuses, None);
     sim.wait(60);
     let events = sim.step(checked(Some("refused")));
     assert!(kinds(&events).contains(&"restart_given_up"), "{:?}", kinds(&events));
     assert_eq!(
         texts(&events),
         [
-            "service web runs, but its check fails, and it is given up: 1 start in 10 min, the last: it came up. \
+            "service web runs, but its check fails, and it is given up: 1 start in 10 min, the last: the process that runs, pid 7, does not end. \
           \"restart web\" tries again #1"
         ]
     );
@@ -301,6 +302,21 @@ fn one_given_up_for_its_check_is_started_again_when_it_dies_later() {
     sim.wait(86_400);
     let events = look(&mut sim, &[]);
     assert!(kinds(&events).contains(&"restart_ordered"), "{:?}", kinds(&events));
+}
+
+#[test]
+fn since_when_it_runs_follows_the_clock() {
+    let mut sim = watching(vec![service("web"), service("db")]);
+    look(&mut sim, &[("web", 7)]);
+    let since = |sim: &Sim, name: &str| {
+        let service = sim.rules.services.iter().find(|service| service.name == name).unwrap();
+        line(&sim.state, service, sim.now).since.unwrap()
+    };
+    let before = (since(&sim, "web"), since(&sim, "db"));
+    sim.record(vec![Event::ClockStepped { by_ms: 86_400_000 }]);
+    sim.wait(86_400);
+    let day = Duration::from_secs(86_400);
+    assert_eq!((since(&sim, "web"), since(&sim, "db")), (before.0.plus(day), before.1.plus(day)));
 }
 
 #[test]
