@@ -217,6 +217,11 @@ pub fn start_at(state: &State, service: &Service) -> Option<Timestamp> {
     Some(watched.and_then(|watched| watched.next_at).unwrap_or(Timestamp::MIN))
 }
 
+/// The process that is ended before a service that runs is started anew. A unit's is its manager's business.
+pub(crate) fn to_stop(service: &Service, watched: &Watched) -> Option<u32> {
+    watched.seen.and_then(|seen| seen.pid).filter(|_| service.unit.is_none())
+}
+
 /// The service that has to run before this one is started, and does not.
 #[must_use]
 pub fn waits_for<'a>(state: &State, service: &'a Service) -> Option<&'a str> {

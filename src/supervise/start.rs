@@ -3,7 +3,14 @@
 use std::{process::Child, process::ExitStatus, time::Duration};
 
 use rustix::process::Signal;
-use systembot_model::{Seq, decide::Finished, effect::Start, render::span, rules::Service, service::Outcome};
+use systembot_model::{
+    Seq,
+    decide::Finished,
+    effect::Start,
+    render::span,
+    rules::Service,
+    service::{Outcome, Seen},
+};
 
 use super::{
     World,
@@ -35,6 +42,8 @@ pub(super) struct Starting {
     phase: Phase,
     output: Option<Output>,
     buffer: Buffer,
+    /// What ran before, where the command itself is to see to its end, as that of a unit's manager does.
+    replaced: Option<Seen>,
     /// When its unit was last asked about.
     asked: Option<Duration>,
 }
@@ -76,6 +85,7 @@ impl Starting {
             phase: Phase::New,
             output: None,
             buffer: Buffer::default(),
+            replaced: None,
             asked: None,
         }
     }
@@ -125,6 +135,10 @@ impl Starting {
     fn look_first(&mut self, world: &World, outputs: &mut Outputs, now: Duration) -> Step {
         let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
         if let Look::Found(running) = look {
+            if self.settings.unit.is_some() && self.start.is_up {
+                self.replaced = Some(running.seen);
+                return self.launch(world, outputs, now);
+            }
             return match self.start.stop.filter(|pid| running.seen.pid == Some(*pid)) {
                 Some(pid) => {
                     remains::signal(&[pid], Signal::TERM);
@@ -230,7 +244,11 @@ impl Starting {
         found: Option<(Running, Duration)>,
     ) -> Step {
         let ended = child.try_wait().ok().flatten();
-        let found = self.found(world, now, found);
+        // What ran before counts again only once the command has left it running, and says that all is well.
+        let replaced = self.replaced;
+        let is_old = |running: &Running| replaced.is_some_and(|old| old.is_same(&running.seen));
+        let is_done = ended.is_some_and(|status| status.success());
+        let found = self.found(world, now, found).filter(|(running, _)| is_done || !is_old(running));
         if let Some((running, since)) = &found {
             if now.saturating_sub(*since) >= SETTLES {
                 return Step::End(Outcome::Running, Some(running.clone()), Some(child));

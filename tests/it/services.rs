@@ -470,7 +470,7 @@ fn a_unit_is_asked_of_systemctl() {
     fs::create_dir(&bin).unwrap();
     let (pid, calls) = (programs.path("pid"), programs.path("calls"));
     let text = format!(
-        "#!/bin/sh\necho \"$*\" >> {calls}\nif [ \"$1\" = restart ]; then setsid sh {unit} >/dev/null 2>&1 & echo $! > {pid}; exit; fi\n\
+        "#!/bin/sh\necho \"$*\" >> {calls}\nif [ \"$1\" = restart ]; then read p < {pid} && kill $p; setsid sh {unit} >/dev/null 2>&1 & echo $! > {pid}; exit; fi\n\
          read p < {pid} 2>/dev/null && kill -0 $p 2>/dev/null && s=active || {{ s=failed; p=0; }}\n\
          echo LoadState=loaded; echo ActiveState=$s; echo MainPID=$p\n",
         calls = calls.display(),
@@ -495,6 +495,18 @@ fn a_unit_is_asked_of_systemctl() {
     until("passes", || home.rows(&["history", "load1"]).len() > passes + 4);
     let later = fs::read_to_string(&calls).unwrap().lines().filter(|line| line.starts_with("show ")).count();
     assert!(later <= shows + 1, "asked {} times within five passes", later - shows);
+
+    // One that runs is ended by its manager, and not by a signal from here.
+    let before = programs.pid("unit.sh");
+    let finished = count(&home, "restart_finished", "web");
+    let answer = home.ask(&["ask", "restart web"]).stdout;
+    assert!(answer.contains("Having web started again."), "{answer}");
+    until("its end", || count(&home, "restart_finished", "web") > finished);
+    assert_ne!(programs.pid("unit.sh"), before);
+    let ordered = events(&home, "restart_ordered", "web");
+    assert!(ordered.iter().all(|order| order["stop"].is_null()), "{ordered:?}");
+    let last = events(&home, "restart_finished", "web").pop().unwrap();
+    assert_eq!(last["outcome"], "running");
     assert_eq!(daemon.stop(), Some(0));
 }
 

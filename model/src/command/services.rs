@@ -161,15 +161,13 @@ fn order(ask: &Ask<'_>, service: &Service) -> Answer {
         return Answer::text(format!("{name} is being started already."));
     }
     let runs = !ask.state.missing.contains_key(name);
-    // What a unit's own manager, or its client, does about a running service is its business.
-    let is_managed = service.unit.is_some();
-    let pid = watched.and_then(|watched| watched.seen).and_then(|seen| seen.pid);
-    let stop = pid.filter(|_| runs && !is_managed);
+    let stop = watched.and_then(|watched| service::to_stop(service, watched)).filter(|_| runs);
     let Some(event) = ordered(ask.state, service, stop, Some(ask.from.clone())) else {
         return Answer::not_understood(format!("{name} has no restart command in the configuration."));
     };
     let text = match stop {
         Some(pid) => format!("Ending {name} (pid {pid}) and starting it again."),
+        None if runs && service.unit.is_some() => format!("Having {name} started again."),
         None => format!("Starting {name}."),
     };
     let mut answer = Answer::text(text);

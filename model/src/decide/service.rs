@@ -295,7 +295,7 @@ pub(super) fn checked(state: &State, now: Timestamp, service: &str, problem: Opt
             let is_wanted =
                 settings.check.as_ref().is_some_and(|check| check.restart) && watched.given_up.is_none();
             if is_wanted && !is_new && !is_early {
-                changes.extend(start(state, settings, now, watched.seen.and_then(|seen| seen.pid)));
+                changes.extend(start(state, settings, now, service::to_stop(settings, &watched)));
             }
         }
         (Some(_), None) => {
