@@ -157,6 +157,11 @@ impl Supervisor {
 
     fn go_on(&mut self) {
         for mut start in std::mem::take(&mut self.starting) {
+            // One that was renamed, or taken out and put back, may be on its way already: it has its turn first.
+            if self.starting.iter().any(|earlier| earlier.is_of_one_with(&start)) {
+                self.starting.push(start);
+                continue;
+            }
             match start.go_on(&self.world, &mut self.outputs) {
                 None => self.starting.push(start),
                 Some((finished, child)) => {

@@ -90,6 +90,14 @@ impl Starting {
         }
     }
 
+    /// Whether another start is of the same service, whatever it is named: two at once would be two copies.
+    pub(super) fn is_of_one_with(&self, other: &Self) -> bool {
+        let (own, other) = (&self.settings, &other.settings);
+        let is_found_alike = (&own.matches, &own.pidfile, &own.unit, &own.user)
+            == (&other.matches, &other.pidfile, &other.unit, &other.user);
+        own.name == other.name || is_found_alike
+    }
+
     /// Does what can be done now; the end of it, once it has come.
     pub(super) fn go_on(&mut self, world: &World, outputs: &mut Outputs) -> Option<End> {
         loop {

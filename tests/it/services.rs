@@ -608,6 +608,27 @@ fn services_change_while_the_daemon_runs() {
 }
 
 #[test]
+fn one_that_is_renamed_while_it_comes_up_is_not_started_twice() {
+    let programs = Programs::new();
+    let slow = programs.script("slow.sh", STAYS);
+    let begun = programs.path("begun");
+    let begin =
+        programs.script("begin.sh", &format!("echo >> {}\nsleep 4\nexec sh {slow}\n", begun.display()));
+    let keys = format!("match = \"{slow}\"\nrestart = \"sh {begin}\"");
+    let home = Home::with_toml(&format!("{HEAD}{}", service("old", &keys)));
+    let daemon = home.start();
+    until("its start", || begun.exists());
+    fs::write(home.config().unwrap(), format!("{HEAD}{}", service("new", &keys))).unwrap();
+    daemon.signal(Signal::HUP);
+    until("its recovery", || count(&home, "service_recovered", "new") == 1);
+    assert_eq!(fs::read_to_string(&begun).unwrap().lines().count(), 1);
+    assert!(programs.pid("slow.sh").is_some());
+    let finished = events(&home, "restart_finished", "new");
+    assert_eq!(finished[0]["outcome"], "already_running");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn a_death_is_told_with_the_last_line_that_was_printed() {
     let programs = Programs::new();
     let fore = programs.script("fore.sh", &format!("echo serving on port 80; echo; {STAYS}"));
