@@ -41,6 +41,17 @@ pub(super) fn of_start(roots: &Roots, group: Option<u32>, mark: &str, buffer: &m
     pids(roots).into_iter().filter(|pid| *pid != own).filter(is_of_it).collect()
 }
 
+/// The processes of a process group that have not ended.
+pub(super) fn of_group(roots: &Roots, group: u32, buffer: &mut Buffer) -> Vec<u32> {
+    let own = std::process::id();
+    let mut is_of_it = |pid: &u32| {
+        *pid != own
+            && Stat::read(&roots.proc, *pid, buffer)
+                .is_some_and(|stat| stat.group == group && !stat.is_zombie)
+    };
+    pids(roots).into_iter().filter(|pid| is_of_it(pid)).collect()
+}
+
 /// Sends a signal to processes; those that are gone, or another user's, are passed over.
 pub(super) fn signal(pids: &[u32], signal: Signal) {
     for pid in pids.iter().filter_map(|pid| child::pid(*pid)) {

@@ -52,14 +52,26 @@ pub(super) struct Starting {
 enum Phase {
     /// Nothing has been done.
     New,
-    /// The process that runs has been told to end.
-    Ending { pid: u32, until: Duration, is_killed: bool },
+    /// The process that runs has been told to end, and then what it leaves of its process group.
+    Ending(Ending),
     /// An earlier start may still come up; nothing is started beside it.
     Waiting { before: Seq, until: Duration, found: Option<(Running, Duration)> },
     /// The command was started.
     Launched { child: Child, until: Duration, found: Option<(Running, Duration)> },
     /// It has not come up, and what is left of it is told to end.
     Clearing { child: Option<Child>, of: Seq, reason: String, until: Duration, is_killed: bool },
+}
+
+/// A process that runs and is to end before the start.
+#[derive(Clone, Copy)]
+struct Ending {
+    pid: u32,
+    /// Whether its process group is its own, and so to end with it: half of a service is none.
+    is_leader: bool,
+    /// Whether it has ended, and the rest of its group has been told to.
+    is_rest: bool,
+    until: Duration,
+    is_killed: bool,
 }
 
 /// The end of a start: what is reported, and the program that runs from now on, if it is a child of this process.
@@ -126,9 +138,7 @@ impl Starting {
         let now = world.clock.steady();
         match phase {
             Phase::New => self.look_first(world, outputs, now),
-            Phase::Ending { pid, until, is_killed } => {
-                self.ending(world, outputs, now, (pid, until, is_killed))
-            }
+            Phase::Ending(ending) => self.ending(world, outputs, now, ending),
             Phase::Waiting { before, until, found } => {
                 self.waiting(world, outputs, now, (before, until, found))
             }
@@ -150,7 +160,13 @@ impl Starting {
             return match self.start.stop.filter(|pid| running.seen.pid == Some(*pid)) {
                 Some(pid) => {
                     remains::signal(&[pid], Signal::TERM);
-                    Step::Stay(Phase::Ending { pid, until: now + TERM_PATIENCE, is_killed: false })
+                    Step::Stay(Phase::Ending(Ending {
+                        pid,
+                        is_leader: running.stat.is_some_and(|stat| stat.group == pid),
+                        is_rest: false,
+                        until: now + TERM_PATIENCE,
+                        is_killed: false,
+                    }))
                 }
                 None => Step::End(Outcome::AlreadyRunning, Some(running), None),
             };
@@ -163,30 +179,40 @@ impl Starting {
         self.launch(world, outputs, now)
     }
 
-    fn ending(
-        &mut self,
-        world: &World,
-        outputs: &mut Outputs,
-        now: Duration,
-        (pid, until, is_killed): (u32, Duration, bool),
-    ) -> Step {
+    fn ending(&mut self, world: &World, outputs: &mut Outputs, now: Duration, ending: Ending) -> Step {
+        let Ending { pid, is_leader, is_rest, until, is_killed } = ending;
         let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
-        match look {
-            Look::Found(running) if running.seen.pid == Some(pid) => {
-                if now < until {
-                    return Step::Stay(Phase::Ending { pid, until, is_killed });
-                }
-                if is_killed {
-                    let reason = format!("the process that runs, pid {pid}, does not end");
-                    return Step::End(Outcome::Failed(reason), None, None);
-                }
-                remains::signal(&[pid], Signal::KILL);
-                Step::Stay(Phase::Ending { pid, until: now + KILL_PATIENCE, is_killed: true })
+        let is_there = matches!(&look, Look::Found(running) if running.seen.pid == Some(pid));
+        let left = match is_there {
+            true => vec![pid],
+            false if is_leader => {
+                let group = remains::of_group(&world.roots, pid, &mut self.buffer);
+                self.without_others(group)
             }
-            // Whoever else looks after it was quicker.
-            Look::Found(running) => Step::End(Outcome::AlreadyRunning, Some(running), None),
-            Look::Missing | Look::Unknown(_) => self.launch(world, outputs, now),
+            false => Vec::new(),
+        };
+        if left.is_empty() {
+            return match look {
+                // Whoever else looks after it was quicker.
+                Look::Found(running) => Step::End(Outcome::AlreadyRunning, Some(running), None),
+                Look::Missing | Look::Unknown(_) => self.launch(world, outputs, now),
+            };
         }
+        if !is_there && !is_rest {
+            remains::signal(&left, Signal::TERM);
+            let until = now + TERM_PATIENCE;
+            return Step::Stay(Phase::Ending(Ending { is_rest: true, until, is_killed: false, ..ending }));
+        }
+        if now < until {
+            return Step::Stay(Phase::Ending(ending));
+        }
+        if is_killed {
+            let pids: Vec<String> = left.iter().map(ToString::to_string).collect();
+            let reason = format!("the process that runs, pid {}, does not end", pids.join(", "));
+            return Step::End(Outcome::Failed(reason), None, None);
+        }
+        remains::signal(&left, Signal::KILL);
+        Step::Stay(Phase::Ending(Ending { until: now + KILL_PATIENCE, is_killed: true, ..ending }))
     }
 
     /// Waits for an earlier start, and ends what is left of it once its time is over too.
@@ -338,9 +364,14 @@ impl Starting {
     /// What a start left running, other watched services excepted.
     fn remains(&mut self, world: &World, group: Option<u32>, of: Seq) -> Vec<u32> {
         let mark = remains::mark(&world.data_dir, of);
-        let mut left = remains::of_start(&world.roots, group, &mark, &mut self.buffer);
-        left.retain(|pid| self.others.iter().all(|other| !other.is_process(*pid, &mut self.buffer)));
-        left
+        let left = remains::of_start(&world.roots, group, &mark, &mut self.buffer);
+        self.without_others(left)
+    }
+
+    /// These processes without those of other watched services.
+    fn without_others(&mut self, mut pids: Vec<u32>) -> Vec<u32> {
+        pids.retain(|pid| self.others.iter().all(|other| !other.is_process(*pid, &mut self.buffer)));
+        pids
     }
 
     /// Why a start whose time is over has failed.

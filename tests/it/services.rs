@@ -417,6 +417,33 @@ fn a_restart_by_the_owner_ends_what_runs_first() {
     assert_eq!(programs.running("fore.sh").len(), 1);
 }
 
+/// A service may be several processes: the half that outlives the other must not be taken for it, nor run on beside
+/// the new one.
+#[test]
+fn a_restart_ends_what_the_service_has_forked_too() {
+    let programs = Programs::new();
+    let worker = programs.script("worker.sh", STAYS);
+    let wrap = programs.script("wrap.sh", &format!("sh {worker} &\nwait\n"));
+    let twin = programs.script("twin.sh", "( while :; do sleep 0.1; done ) &\nwait\n");
+    let key = |path: &str| format!("match = \"{path}\"\nrestart = \"sh {path}\"");
+    let home =
+        Home::with_toml(&format!("{HEAD}{}{}", service("wrap", &key(&wrap)), service("twin", &key(&twin))));
+    let daemon = home.start();
+    until("both to run", || state(&home, "wrap") == "running" && state(&home, "twin") == "running");
+    let before = [programs.pid("wrap.sh"), programs.pid("worker.sh"), programs.pid("twin.sh")];
+    for name in ["wrap", "twin"] {
+        let finished = count(&home, "restart_finished", name);
+        assert!(home.ask(&["ask", &format!("restart {name}")]).stdout.starts_with("Ending "));
+        until("its end", || count(&home, "restart_finished", name) > finished);
+        assert_eq!(events(&home, "restart_finished", name).pop().unwrap()["outcome"], "running");
+    }
+    let after = [programs.pid("wrap.sh"), programs.pid("worker.sh"), programs.pid("twin.sh")];
+    for (before, after) in before.into_iter().zip(after) {
+        assert!(after.is_some() && before != after, "{before:?} {after:?}");
+    }
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 #[test]
 fn health_is_more_than_being_there() {
     let programs = Programs::new();
