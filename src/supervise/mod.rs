@@ -107,7 +107,7 @@ struct Supervisor {
 
 impl Supervisor {
     fn new(world: World, services: Vec<Service>, inbox: Inbox) -> Self {
-        let outputs = Outputs::new(&world.data_dir, &services);
+        let outputs = Outputs::new(&world.data_dir);
         Self { world, services, inbox, starting: Vec::new(), children: Vec::new(), outputs }
     }
 
@@ -119,10 +119,7 @@ impl Supervisor {
             };
             match order {
                 Ok(Order::Start(start)) => self.begin(start),
-                Ok(Order::Services(services)) => {
-                    self.outputs = Outputs::new(&self.world.data_dir, &services);
-                    self.services = services;
-                }
+                Ok(Order::Services(services)) => self.services = services,
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
