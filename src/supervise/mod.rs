@@ -100,7 +100,7 @@ struct Supervisor {
     services: Vec<Service>,
     inbox: Inbox,
     starting: Vec<Starting>,
-    /// Programs that came up and are children of this process: they are waited for when they end.
+    /// Programs that were started and are children of this process: they are waited for when they end.
     children: Vec<Child>,
     outputs: Outputs,
 }

@@ -1,8 +1,8 @@
 //! One start of one service, from the order to its end.
 
-use std::{process::Child, process::ExitStatus, time::Duration};
+use std::{process::Child, time::Duration};
 
-use rustix::process::Signal;
+use rustix::process::{Signal, WaitIdStatus};
 use systembot_model::{
     Seq,
     decide::Finished,
@@ -18,9 +18,12 @@ use super::{
     output::{Output, Outputs},
     remains,
 };
-use crate::collect::{
-    file::Buffer,
-    look::{Finder, Look, Running},
+use crate::{
+    child,
+    collect::{
+        file::Buffer,
+        look::{Finder, Look, Running},
+    },
 };
 
 /// Time for which a service must be seen before it counts as up: what dies at once has not come up.
@@ -74,7 +77,8 @@ struct Ending {
     is_killed: bool,
 }
 
-/// The end of a start: what is reported, and the program that runs from now on, if it is a child of this process.
+/// The end of a start: what is reported, and the program that was started, if it is a child of this process, to be
+/// taken note of when it ends.
 pub(super) type End = (Finished, Option<Child>);
 
 /// What a step leads to.
@@ -273,15 +277,16 @@ impl Starting {
         &mut self,
         world: &World,
         now: Duration,
-        mut child: Child,
+        child: Child,
         until: Duration,
         found: Option<(Running, Duration)>,
     ) -> Step {
-        let ended = child.try_wait().ok().flatten();
+        // Its number names its group up to the end of the start, so nobody else may get it.
+        let ended = child::ended(&child);
         // What ran before counts again only once the command has left it running, and says that all is well.
         let replaced = self.replaced;
         let is_old = |running: &Running| replaced.is_some_and(|old| old.is_same(&running.seen));
-        let is_done = ended.is_some_and(|status| status.success());
+        let is_done = ended.as_ref().is_some_and(is_success);
         let found = self.found(world, now, found).filter(|(running, _)| is_done || !is_old(running));
         if let Some((running, since)) = &found {
             if now.saturating_sub(*since) >= SETTLES {
@@ -290,18 +295,18 @@ impl Starting {
             return Step::Stay(Phase::Launched { child, until, found });
         }
         let group = Some(child.id());
-        if let Some(status) = ended.filter(|status| !status.success())
+        if let Some(status) = ended.as_ref().filter(|status| !is_success(status))
             && self.remains(world, group, self.start.ordered).is_empty()
         {
-            return Step::End(Outcome::Failed(how(status)), None, None);
+            return Step::End(Outcome::Failed(how(status)), None, Some(child));
         }
         if now < until {
             return Step::Stay(Phase::Launched { child, until, found });
         }
         let left = self.remains(world, group, self.start.ordered);
-        let reason = self.failure(&left, ended, child.id());
+        let reason = self.failure(&left, ended.is_some(), child.id());
         if left.is_empty() {
-            return Step::End(Outcome::Failed(reason), None, None);
+            return Step::End(Outcome::Failed(reason), None, Some(child));
         }
         remains::signal(&left, Signal::TERM);
         Step::Stay(Phase::Clearing {
@@ -317,16 +322,11 @@ impl Starting {
         &mut self,
         world: &World,
         now: Duration,
-        (mut child, of, reason, until, is_killed): (Option<Child>, Seq, String, Duration, bool),
+        (child, of, reason, until, is_killed): (Option<Child>, Seq, String, Duration, bool),
     ) -> Step {
-        let group = child.as_mut().map(|child| {
-            // Taken note of, so that its number is not taken for something that runs.
-            let _ = child.try_wait();
-            child.id()
-        });
-        let left = self.remains(world, group, of);
+        let left = self.remains(world, child.as_ref().map(Child::id), of);
         if left.is_empty() {
-            return Step::End(Outcome::Failed(reason), None, None);
+            return Step::End(Outcome::Failed(reason), None, child);
         }
         if now < until {
             return Step::Stay(Phase::Clearing { child, of, reason, until, is_killed });
@@ -334,7 +334,7 @@ impl Starting {
         if is_killed {
             let pids: Vec<String> = left.iter().map(ToString::to_string).collect();
             let reason = format!("{reason}; pid {} does not end", pids.join(", "));
-            return Step::End(Outcome::Failed(reason), None, None);
+            return Step::End(Outcome::Failed(reason), None, child);
         }
         remains::signal(&left, Signal::KILL);
         Step::Stay(Phase::Clearing { child, of, reason, until: now + KILL_PATIENCE, is_killed: true })
@@ -375,11 +375,11 @@ impl Starting {
     }
 
     /// Why a start whose time is over has failed.
-    fn failure(&self, left: &[u32], ended: Option<ExitStatus>, leader: u32) -> String {
+    fn failure(&self, left: &[u32], has_ended: bool, leader: u32) -> String {
         let span = span(self.settings.grace);
         let wanted = self.finder.criterion();
-        match ended {
-            None if left.contains(&leader) => format!(
+        match has_ended {
+            false if left.contains(&leader) => format!(
                 "it runs as pid {leader}, but that is not {wanted}, and none came up within {span}; it was ended"
             ),
             _ if left.is_empty() => {
@@ -393,9 +393,12 @@ impl Starting {
     }
 }
 
-fn how(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
+fn is_success(status: &WaitIdStatus) -> bool {
+    status.exit_status() == Some(0)
+}
+
+fn how(status: &WaitIdStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => format!("it ended with exit code {code}"),
         (None, Some(signal)) => format!("it was ended by signal {signal}"),
         (None, None) => "it ended".into(),
