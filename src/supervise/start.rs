@@ -370,7 +370,7 @@ impl Starting {
 
     /// These processes without those of other watched services.
     fn without_others(&mut self, mut pids: Vec<u32>) -> Vec<u32> {
-        pids.retain(|pid| self.others.iter().all(|other| !other.is_process(*pid, &mut self.buffer)));
+        pids.retain(|pid| !self.others.iter_mut().any(|other| other.is_process(*pid, &mut self.buffer)));
         pids
     }
 

@@ -316,6 +316,25 @@ fn one_that_hangs_is_ended_with_all_that_it_started() {
 }
 
 #[test]
+fn what_a_failed_start_has_left_of_another_service_is_left_alone() {
+    let programs = Programs::new();
+    let (good, pid) = (programs.script("good.sh", STAYS), programs.path("good.pid"));
+    let text = format!("sh {good} & echo $! > {}\nexec sleep 1000 {good}\n", pid.display());
+    let bad = programs.script("bad.sh", &text);
+    let bad = format!("match = \"no_such_bad\"\nrestart = \"sh {bad}\"\ngrace = \"2s\"");
+    let good = format!("[[service]]\nname = \"good\"\npidfile = \"{}\"\n", pid.display());
+    let home = Home::with_toml(&format!("{HEAD}{}{good}", service("bad", &bad)));
+    let daemon = home.start();
+    until("the first to fail", || count(&home, "restart_finished", "bad") == 1);
+    assert!(
+        processes()
+            .iter()
+            .any(|(running, _)| fs::read_to_string(&pid).unwrap().trim() == running.to_string())
+    );
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn after_a_crash_in_the_middle_of_a_start_it_looks_before_it_leaps() {
     let programs = Programs::new();
     let late = programs.script("late.sh", STAYS);
