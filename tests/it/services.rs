@@ -319,18 +319,18 @@ fn one_that_hangs_is_ended_with_all_that_it_started() {
 fn what_a_failed_start_has_left_of_another_service_is_left_alone() {
     let programs = Programs::new();
     let (good, pid) = (programs.script("good.sh", STAYS), programs.path("good.pid"));
-    let text = format!("sh {good} & echo $! > {}\nexec sleep 1000 {good}\n", pid.display());
+    let other = programs.script("other.sh", STAYS);
+    let text = format!("sh {good} & echo $! > {}\nexec sh {other}\n", pid.display());
     let bad = programs.script("bad.sh", &text);
     let bad = format!("match = \"no_such_bad\"\nrestart = \"sh {bad}\"\ngrace = \"2s\"");
     let good = format!("[[service]]\nname = \"good\"\npidfile = \"{}\"\n", pid.display());
     let home = Home::with_toml(&format!("{HEAD}{}{good}", service("bad", &bad)));
     let daemon = home.start();
     until("the first to fail", || count(&home, "restart_finished", "bad") == 1);
-    assert!(
-        processes()
-            .iter()
-            .any(|(running, _)| fs::read_to_string(&pid).unwrap().trim() == running.to_string())
-    );
+    let reason = &events(&home, "restart_finished", "bad")[0]["reason"];
+    assert!(reason.as_str().unwrap().ends_with("it was ended"), "{reason}");
+    let pid: u32 = fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    assert!(processes().iter().any(|(running, _)| *running == pid), "it was ended too");
     assert_eq!(daemon.stop(), Some(0));
 }
 

@@ -30,7 +30,10 @@ fn line(ask: &Ask<'_>, service: &Service) -> String {
         line.since.map_or_else(String::new, |since| format!(" for {}", span(ask.now.at.since(since))));
     let pid = line.pid.map_or_else(String::new, |pid| format!(" as pid {pid}"));
     let mut parts = vec![match line.standing {
-        Standing::Unknown => "not looked for yet".into(),
+        Standing::Unknown => match ask.state.notes.get(&format!("service {}", line.service)) {
+            Some(note) => format!("not known: {note}"),
+            None => "not looked for yet".into(),
+        },
         Standing::Running => format!("running{pid}{lasts}"),
         Standing::Unhealthy => {
             format!(

@@ -279,8 +279,8 @@ pub(super) fn checked(state: &State, now: Timestamp, service: &str, problem: Opt
         return Vec::new();
     };
     let watched = state.services.get(service).cloned().unwrap_or_default();
-    let is_looked_after =
-        watched.paused.is_none() && watched.ordered.is_none() && !state.missing.contains_key(service);
+    let runs = watched.seen.is_some() && !state.missing.contains_key(service);
+    let is_looked_after = watched.paused.is_none() && watched.ordered.is_none() && runs;
     let mut changes = Vec::new();
     match (&watched.problem, problem) {
         (None, Some(problem)) if is_looked_after => {

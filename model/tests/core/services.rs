@@ -7,7 +7,7 @@ use systembot_model::{
     Address, Effect, Event, Input, Rules, Seq, State, Timestamp,
     decide::Finished,
     rules::{Check, Probe, Service},
-    sample::Pass,
+    sample::{Note, Pass},
     service::{Found, Outcome, Seen, Standing, line},
 };
 
@@ -317,6 +317,17 @@ fn since_when_it_runs_follows_the_clock() {
     sim.wait(86_400);
     let day = Duration::from_secs(86_400);
     assert_eq!((since(&sim, "web"), since(&sim, "db")), (before.0.plus(day), before.1.plus(day)));
+}
+
+#[test]
+fn one_that_cannot_be_told_of_is_not_said_to_run() {
+    let mut sim = watching(vec![service("web")]);
+    let mut pass = sim.pass(&[("load1", 1.0)]);
+    pass.notes.push(Note { subject: "service web".into(), text: "there is no such unit".into() });
+    sim.step(Input::Sampled(Box::new(pass)));
+    let checked = Input::Checked { service: "web".into(), problem: Some("refused".into()) };
+    assert!(sim.step(checked).is_empty());
+    assert_eq!(sim.ask("services"), "web: not known: there is no such unit");
 }
 
 #[test]
