@@ -167,7 +167,9 @@ impl Watched {
 
     /// It died: one that had run for long begins anew.
     pub(crate) fn miss(&mut self, settings: &Service, at: Timestamp) {
-        if self.up_since.take().is_some_and(|since| at.since(since) >= settings.start_limit_interval) {
+        // One that came up without a start from here, or behind one that failed, counts by its process.
+        let since = self.up_since.take().or(self.seen.map(|seen| seen.since));
+        if since.is_some_and(|since| at.since(since) >= settings.start_limit_interval) {
             self.forgive();
         }
     }

@@ -168,6 +168,24 @@ fn one_that_ran_for_long_begins_anew_and_one_that_did_not_does_not() {
 }
 
 #[test]
+fn one_that_the_owner_brought_up_and_that_ran_for_long_begins_anew() {
+    let mut sim = watching(vec![service("web")]);
+    look(&mut sim, &[]);
+    for _ in 0..4 {
+        finish(&mut sim, "web", failed(), None);
+        sim.pass_time(600);
+    }
+    finish(&mut sim, "web", failed(), None);
+    look(&mut sim, &[("web", 8)]);
+    sim.wait(86_400);
+    let events = look(&mut sim, &[]);
+    assert!(
+        events.iter().any(|event| matches!(event, Event::RestartOrdered { attempt: 1, .. })),
+        "{events:?}"
+    );
+}
+
+#[test]
 fn the_end_of_an_older_start_counts_for_nothing() {
     let mut sim = watching(vec![service("web")]);
     look(&mut sim, &[]);
