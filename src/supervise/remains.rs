@@ -2,7 +2,10 @@
 
 use std::{fs::File, path::Path};
 
-use rustix::process::{Signal, kill_process};
+use rustix::{
+    io::Errno,
+    process::{Signal, kill_process, test_kill_process},
+};
 use systembot_model::Seq;
 
 use crate::{
@@ -50,6 +53,11 @@ pub(super) fn of_group(roots: &Roots, group: u32, buffer: &mut Buffer) -> Vec<u3
                 .is_some_and(|stat| stat.group == group && !stat.is_zombie)
     };
     pids(roots).into_iter().filter(|pid| is_of_it(pid)).collect()
+}
+
+/// Whether a process is another user's, who alone may end it.
+pub(super) fn is_untouchable(pid: u32) -> bool {
+    child::pid(pid).is_some_and(|pid| test_kill_process(pid) == Err(Errno::PERM))
 }
 
 /// Sends a signal to processes; those that are gone, or another user's, are passed over.

@@ -157,7 +157,13 @@ impl Starting {
     fn look_first(&mut self, world: &World, outputs: &mut Outputs, now: Duration) -> Step {
         let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
         if let Look::Found(running) = look {
-            if self.settings.unit.is_some() && self.start.is_up {
+            // What is another user's only its command can see to, with sudo for one.
+            let is_of_other = || {
+                self.start
+                    .stop
+                    .is_some_and(|pid| running.seen.pid == Some(pid) && remains::is_untouchable(pid))
+            };
+            if self.settings.unit.is_some() && self.start.is_up || is_of_other() {
                 self.replaced = Some(running.seen);
                 return self.launch(world, outputs, now);
             }
@@ -283,10 +289,10 @@ impl Starting {
     ) -> Step {
         // Its number names its group up to the end of the start, so nobody else may get it.
         let ended = child::ended(&child);
-        // What ran before counts again only once the command has left it running, and says that all is well.
+        // What ran before counts again only where its manager has left it running, and says that all is well.
         let replaced = self.replaced;
         let is_old = |running: &Running| replaced.is_some_and(|old| old.is_same(&running.seen));
-        let is_done = ended.as_ref().is_some_and(is_success);
+        let is_done = self.settings.unit.is_some() && ended.as_ref().is_some_and(is_success);
         let found = self.found(world, now, found).filter(|(running, _)| is_done || !is_old(running));
         if let Some((running, since)) = &found {
             if now.saturating_sub(*since) >= SETTLES {
