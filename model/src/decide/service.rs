@@ -71,9 +71,15 @@ pub(super) fn looked(state: &State, pass: &Pass, id: &mut u64, changes: &mut Vec
             }
             if !state.missing.contains_key(name) {
                 *id += 1;
+                // What an earlier start printed says nothing about one that came up without a start from here.
+                let is_own = watched.is_some_and(|watched| {
+                    watched.up_since.is_some()
+                        && watched.last.as_ref().is_some_and(|(_, last)| *last == Outcome::Running)
+                });
                 let last = pass
                     .last_lines
                     .get(name)
+                    .filter(|_| is_own)
                     .map_or_else(String::new, |line| format!("; its last line: {line}"));
                 let message = format!("service {name} is not running{}{last}", hope(state, settings, pass));
                 if watched.is_some_and(|watched| watched.problem.is_some()) {

@@ -186,6 +186,25 @@ fn one_that_the_owner_brought_up_and_that_ran_for_long_begins_anew() {
 }
 
 #[test]
+fn a_last_line_is_told_of_what_was_started_from_here_alone() {
+    let mut sim = watching(vec![service("web")]);
+    let die = |sim: &mut Sim| {
+        sim.wait(3600);
+        let mut pass = sim.pass(&[("load1", 1.0), ("uptime_seconds", 900_000.0)]);
+        pass.missing = vec!["web".into()];
+        pass.last_lines.insert("web".into(), "no port".into());
+        texts(&sim.step(Input::Sampled(Box::new(pass)))).join("")
+    };
+    look(&mut sim, &[("web", 7)]);
+    assert!(!die(&mut sim).contains("no port"), "the owner had started it");
+    finish(&mut sim, "web", failed(), None);
+    look(&mut sim, &[("web", 8)]);
+    assert!(!die(&mut sim).contains("no port"), "again");
+    finish(&mut sim, "web", Outcome::Running, Some(9));
+    assert!(die(&mut sim).contains("; its last line: no port"));
+}
+
+#[test]
 fn the_end_of_an_older_start_counts_for_nothing() {
     let mut sim = watching(vec![service("web")]);
     look(&mut sim, &[]);
