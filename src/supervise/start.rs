@@ -157,17 +157,16 @@ impl Starting {
     fn look_first(&mut self, world: &World, outputs: &mut Outputs, now: Duration) -> Step {
         let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
         if let Look::Found(running) = look {
+            let is_anew =
+                |pid: &u32| self.start.is_up && self.start.is_asked_for || self.start.stop == Some(*pid);
+            let stop = running.seen.pid.filter(is_anew);
+            let is_unit = self.settings.unit.is_some();
             // What is another user's only its command can see to, with sudo for one.
-            let is_of_other = || {
-                self.start
-                    .stop
-                    .is_some_and(|pid| running.seen.pid == Some(pid) && remains::is_untouchable(pid))
-            };
-            if self.settings.unit.is_some() && self.start.is_up || is_of_other() {
+            if is_unit && self.start.is_up || !is_unit && stop.is_some_and(remains::is_untouchable) {
                 self.replaced = Some(running.seen);
                 return self.launch(world, outputs, now);
             }
-            return match self.start.stop.filter(|pid| running.seen.pid == Some(*pid)) {
+            return match stop {
                 Some(pid) => {
                     remains::signal(&[pid], Signal::TERM);
                     Step::Stay(Phase::Ending(Ending {

@@ -436,6 +436,28 @@ fn a_restart_by_the_owner_ends_what_runs_first() {
     assert_eq!(programs.running("fore.sh").len(), 1);
 }
 
+#[test]
+fn a_restart_by_the_owner_ends_also_what_no_pass_has_seen_yet() {
+    let programs = Programs::new();
+    let bot = programs.script("bot.sh", STAYS);
+    let home = Home::with_toml(&format!(
+        "name = \"leela\"\nsample_interval = \"1h\"\n[[service]]\nname = \"bot\"\nmatch = \"{bot}\"\nrestart = \"sh {bot}\"\n"
+    ));
+    let by_hand = || std::process::Command::new("sh").arg(&bot).spawn().unwrap();
+    let mut first = by_hand();
+    let daemon = home.start();
+    until("it to be seen", || state(&home, "bot") == "running");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let mut second = by_hand();
+    home.ask(&["ask", "restart bot"]);
+    until("the other to end", || second.try_wait().unwrap().is_some());
+    until("its end", || count(&home, "restart_finished", "bot") == 1);
+    assert_eq!(events(&home, "restart_finished", "bot")[0]["outcome"], "running");
+    assert!(programs.pid("bot.sh").is_some());
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 /// A service may be several processes: the half that outlives the other must not be taken for it, nor run on beside
 /// the new one.
 #[test]
