@@ -237,7 +237,7 @@ pub fn waits_for<'a>(state: &State, service: &'a Service) -> Option<&'a str> {
 /// How it stands with a watched service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
-    /// Nobody has looked for it yet.
+    /// Nobody has looked for it yet, or it cannot be told.
     Unknown,
     /// It runs.
     Running,
@@ -312,6 +312,8 @@ pub fn line(state: &State, service: &Service, now: Timestamp) -> Line {
         (None, None, Some(since)) if watched.given_up.is_some() => (Standing::GivenUp, Some(since)),
         (None, None, Some(since)) => (Standing::Missing, Some(since)),
         (None, None, None) => match watched.seen {
+            // What was seen once says nothing while it cannot be told.
+            Some(_) if state.notes.contains_key(&format!("service {name}")) => (Standing::Unknown, None),
             Some(seen) if watched.problem.is_some() => (Standing::Unhealthy, Some(seen.since)),
             Some(seen) => (Standing::Running, Some(seen.since)),
             None => (Standing::Unknown, None),

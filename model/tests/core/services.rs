@@ -365,6 +365,12 @@ fn one_that_cannot_be_told_of_is_not_said_to_run() {
     let checked = Input::Checked { service: "web".into(), problem: Some("refused".into()) };
     assert!(sim.step(checked).is_empty());
     assert_eq!(sim.ask("services"), "web: not known: there is no such unit");
+    look(&mut sim, &[("web", 7)]);
+    assert!(sim.ask("services").starts_with("web: running as pid 7"));
+    let mut pass = sim.pass(&[("load1", 1.0)]);
+    pass.notes.push(Note { subject: "service web".into(), text: "there is no such unit".into() });
+    sim.step(Input::Sampled(Box::new(pass)));
+    assert_eq!(sim.ask("services"), "web: not known: there is no such unit");
 }
 
 #[test]
