@@ -293,6 +293,25 @@ fn one_that_never_comes_up_is_given_up_told_and_left_alone_until_asked_for() {
 }
 
 #[test]
+fn one_that_dies_at_once_has_not_come_up_and_one_that_will_not_end_is_killed() {
+    let programs = Programs::new();
+    let brief = programs.script("brief.sh", "sleep 0.4\nexit 3\n");
+    let deaf = programs.script("deaf.sh", &format!("trap '' TERM\n{STAYS}"));
+    let keys = "start_limit = 1\ngrace = \"1s\"";
+    let brief_keys = format!("match = \"{brief}\"\nrestart = \"sh {brief}\"\n{keys}");
+    let deaf_keys = format!("match = \"no_such_deaf\"\nrestart = \"sh {deaf}\"\n{keys}");
+    let table = |name: &str, keys: &str| format!("[[service]]\nname = \"{name}\"\n{keys}\n");
+    let home =
+        Home::with_toml(&format!("{HEAD}{}{}", table("brief", &brief_keys), table("deaf", &deaf_keys)));
+    let daemon = home.start();
+    until("one to fail", || count(&home, "restart_finished", "brief") == 1);
+    assert_eq!(events(&home, "restart_finished", "brief")[0]["reason"], "it ended with exit code 3");
+    until("the other to fail", || count(&home, "restart_finished", "deaf") == 1);
+    assert_eq!(programs.pid("deaf.sh"), None);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn one_that_hangs_is_ended_with_all_that_it_started() {
     let programs = Programs::new();
     let hangs = programs.script("hangs.sh", "sleep 1000 & sleep 1000\n");

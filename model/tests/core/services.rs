@@ -205,6 +205,16 @@ fn a_last_line_is_told_of_what_was_started_from_here_alone() {
 }
 
 #[test]
+fn a_start_of_the_daemon_starts_nothing_before_its_first_pass() {
+    let mut sim = watching(vec![service("web")]);
+    look(&mut sim, &[]);
+    finish(&mut sim, "web", failed(), None);
+    sim.start();
+    assert!(!kinds(&sim.pass_time(60)).contains(&"restart_ordered"));
+    assert!(kinds(&look(&mut sim, &[("web", 7)])).contains(&"service_recovered"));
+}
+
+#[test]
 fn the_end_of_an_older_start_counts_for_nothing() {
     let mut sim = watching(vec![service("web")]);
     look(&mut sim, &[]);
