@@ -8,7 +8,9 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
+    process::{
+        Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open, waitid,
+    },
 };
 
 /// Most that is taken of an answer, in bytes: what a pipe holds, so that nobody has to read while it runs.
@@ -60,6 +62,15 @@ fn kill(child: &mut Child) {
     }
 }
 
+/// How a child has ended, if it has, without taking note of it: until that is done nobody gets its number, neither as
+/// that of a process nor of a group.
+#[must_use]
+pub fn ended(child: &Child) -> Option<WaitIdStatus> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    // One that cannot be asked about is none of this process's any more, which nothing here makes so.
+    waitid(WaitId::Pid(pid(child.id())?), options).ok().flatten()
+}
+
 /// The number of a process, as the kernel's calls take it.
 #[must_use]
 pub fn pid(number: u32) -> Option<Pid> {
@@ -108,6 +119,16 @@ mod tests {
     fn one_that_hangs_is_ended_with_what_it_started() {
         let error = sh("sleep 1000 & sleep 1000", Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_child_that_has_ended_keeps_its_number() {
+        let mut child = Command::new("/bin/sh").args(["-c", "exit 3"]).spawn().unwrap();
+        ends_within(&child, Duration::from_secs(20)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(ended(&child).unwrap().exit_status(), Some(3));
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(3));
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub struct Start {
     pub ordered: Seq,
     /// The process that is ended before.
     pub stop: Option<u32>,
+    /// Whether it was ordered for one that runs, as far as known, and not for its death.
+    pub is_up: bool,
+    /// Whether somebody asked for it: then whatever runs is ended, also what has come up since it was last seen.
+    pub is_asked_for: bool,
     /// An earlier start that did not succeed: something of it may still be coming up.
     pub before: Option<Seq>,
 }
@@ -56,11 +60,19 @@ fn effect(state: &State, record: &Record) -> Option<Effect> {
         })),
         Event::MessageDropped { messages, .. } => Some(Effect::Forget(messages.clone())),
         Event::Asked { question, .. } => Some(fetch(*question)),
-        Event::RestartOrdered { service, stop, .. } => {
+        Event::RestartOrdered { service, stop, by, .. } => {
             let last = state.services.get(service).and_then(|watched| watched.last.as_ref());
             let before = last.filter(|(_, outcome)| !outcome.is_success()).map(|(seq, _)| *seq);
+            let is_up = !state.missing.contains_key(service);
             let (service, ordered) = (service.clone(), record.seq);
-            Some(Effect::Start(Start { service, ordered, stop: *stop, before }))
+            Some(Effect::Start(Start {
+                service,
+                ordered,
+                stop: *stop,
+                is_up,
+                is_asked_for: by.is_some(),
+                before,
+            }))
         }
         Event::AlertFired(fired) => fired.told.then(|| show(record.seq, fired.id, &fired.message)),
         Event::AlertRepeated { id, message } => Some(show(record.seq, *id, message)),

@@ -171,7 +171,9 @@ impl Watched {
 
     /// It died: one that had run for long begins anew.
     pub(crate) fn miss(&mut self, settings: &Service, at: Timestamp) {
-        if self.up_since.take().is_some_and(|since| at.since(since) >= settings.start_limit_interval) {
+        // One that came up without a start from here, or behind one that failed, counts by its process.
+        let since = self.up_since.take().or(self.seen.map(|seen| seen.since));
+        if since.is_some_and(|since| at.since(since) >= settings.start_limit_interval) {
             self.forgive();
         }
     }
@@ -184,10 +186,12 @@ impl Watched {
         self.given_up = None;
     }
 
-    /// Moments from which on something is done again.
+    /// Moments that spans are counted from.
     pub(crate) fn moments(&mut self) -> impl Iterator<Item = &mut Timestamp> {
         let single = [&mut self.finished_at, &mut self.next_at, &mut self.up_since, &mut self.given_up];
-        single.into_iter().flatten().chain(&mut self.starts)
+        let since = self.seen.as_mut().map(|seen| &mut seen.since);
+        let since = since.into_iter().chain(self.paused.as_mut().map(|(since, _)| since));
+        single.into_iter().flatten().chain(since).chain(&mut self.starts)
     }
 }
 
@@ -241,6 +245,11 @@ pub fn start_at(state: &State, service: &Service) -> Option<Timestamp> {
     Some(watched.and_then(|watched| watched.next_at).unwrap_or(Timestamp::MIN))
 }
 
+/// The process that is ended before a service that runs is started anew. A unit's is its manager's business.
+pub(crate) fn to_stop(service: &Service, watched: &Watched) -> Option<u32> {
+    watched.seen.and_then(|seen| seen.pid).filter(|_| service.unit.is_none())
+}
+
 /// The service that has to run before this one is started, and does not.
 #[must_use]
 pub fn waits_for<'a>(state: &State, service: &'a Service) -> Option<&'a str> {
@@ -254,7 +263,7 @@ pub fn waits_for<'a>(state: &State, service: &'a Service) -> Option<&'a str> {
 /// How it stands with a watched service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
-    /// Nobody has looked for it yet.
+    /// Nobody has looked for it yet, or it cannot be told.
     Unknown,
     /// It runs.
     Running,
@@ -329,6 +338,8 @@ pub fn line(state: &State, service: &Service, now: Timestamp) -> Line {
         (None, None, Some(since)) if watched.given_up.is_some() => (Standing::GivenUp, Some(since)),
         (None, None, Some(since)) => (Standing::Missing, Some(since)),
         (None, None, None) => match watched.seen {
+            // What was seen once says nothing while it cannot be told.
+            Some(_) if state.notes.contains_key(&format!("service {name}")) => (Standing::Unknown, None),
             Some(seen) if watched.problem.is_some() => (Standing::Unhealthy, Some(seen.since)),
             Some(seen) => (Standing::Running, Some(seen.since)),
             None => (Standing::Unknown, None),

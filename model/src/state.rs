@@ -210,7 +210,10 @@ impl State {
             Event::ServiceUnhealthy { service, problem } => {
                 self.watched(service, |watched, _| watched.problem = Some(problem.clone()));
             }
-            Event::ServiceHealthy { service } => self.watched(service, |watched, _| watched.problem = None),
+            Event::ServiceHealthy { service } => self.watched(service, |watched, _| {
+                // It runs: a death from now on is another matter than what it was given up for.
+                (watched.problem, watched.given_up) = (None, None);
+            }),
             Event::WatchingStopped { service, by } => {
                 self.missing.remove(service);
                 self.watched(service, |watched, _| watched.paused = Some((at, by.clone())));
@@ -365,14 +368,15 @@ impl State {
         }
     }
 
-    /// The moments from which on something is told, or asked, again after an interval.
+    /// The moments from which on something is told, or asked, again after an interval, and those since when a service
+    /// stands as it does.
     fn moments_told(&mut self) -> impl Iterator<Item = &mut Timestamp> {
         let told = self.told.values_mut();
         let told = told.chain(self.alerts.values_mut().filter_map(|alert| alert.told_at.as_mut()));
         let fetched = self.public.known.iter_mut().map(|(_, at)| at);
         let asked = self.public.asked.iter_mut().map(|(at, _)| at);
         let services = self.services.values_mut().flat_map(Watched::moments);
-        told.chain(fetched).chain(asked).chain(services)
+        told.chain(fetched).chain(asked).chain(services).chain(self.missing.values_mut())
     }
 
     fn fired(&mut self, at: Timestamp, fired: &Fired) {

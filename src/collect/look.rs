@@ -153,8 +153,15 @@ impl Finder {
     }
 
     /// Whether a process is this service, as far as a process table can tell.
-    pub(crate) fn is_process(&self, pid: u32, buffer: &mut Buffer) -> bool {
-        self.unit.is_none() && !self.service.matches.trim().is_empty() && self.is_it(pid, buffer)
+    pub(crate) fn is_process(&mut self, pid: u32, buffer: &mut Buffer) -> bool {
+        if self.unit.is_some() {
+            return false;
+        }
+        if self.service.pidfile.is_some() {
+            self.read_pidfile(buffer);
+            return self.pid == Some(pid);
+        }
+        !self.service.matches.trim().is_empty() && self.is_it(pid, buffer)
     }
 
     /// Takes the process that the pidfile names, if it is there and can be it.

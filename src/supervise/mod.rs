@@ -100,14 +100,14 @@ struct Supervisor {
     services: Vec<Service>,
     inbox: Inbox,
     starting: Vec<Starting>,
-    /// Programs that came up and are children of this process: they are waited for when they end.
+    /// Programs that were started and are children of this process: they are waited for when they end.
     children: Vec<Child>,
     outputs: Outputs,
 }
 
 impl Supervisor {
     fn new(world: World, services: Vec<Service>, inbox: Inbox) -> Self {
-        let outputs = Outputs::new(&world.data_dir, &services);
+        let outputs = Outputs::new(&world.data_dir);
         Self { world, services, inbox, starting: Vec::new(), children: Vec::new(), outputs }
     }
 
@@ -119,10 +119,7 @@ impl Supervisor {
             };
             match order {
                 Ok(Order::Start(start)) => self.begin(start),
-                Ok(Order::Services(services)) => {
-                    self.outputs = Outputs::new(&self.world.data_dir, &services);
-                    self.services = services;
-                }
+                Ok(Order::Services(services)) => self.services = services,
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
@@ -157,6 +154,11 @@ impl Supervisor {
 
     fn go_on(&mut self) {
         for mut start in std::mem::take(&mut self.starting) {
+            // One that was renamed, or taken out and put back, may be on its way already: it has its turn first.
+            if self.starting.iter().any(|earlier| earlier.is_of_one_with(&start)) {
+                self.starting.push(start);
+                continue;
+            }
             match start.go_on(&self.world, &mut self.outputs) {
                 None => self.starting.push(start),
                 Some((finished, child)) => {

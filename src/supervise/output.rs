@@ -1,13 +1,13 @@
 //! What started programs print: a file each, kept short by cutting its beginning off.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use systembot_model::{limits, rules::Service};
+use systembot_model::limits;
 
 /// Size above which a file is cut.
 const MOST: u64 = 64 << 10;
@@ -16,6 +16,8 @@ const KEPT: u64 = 32 << 10;
 /// Longest name of a file made from a service's name, in bytes.
 const NAME_BYTES: usize = 100;
 
+/// How the name of a file ends.
+const ENDING: &str = "out";
 /// How the line begins that parts what one start printed from what the one before did.
 const HEADLINE: &str = "--- ";
 /// Bytes at the end of a file in which its last line is sought.
@@ -49,11 +51,11 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    pub(super) fn new(data_dir: &Path, services: &[Service]) -> Self {
+    /// All that are there: what was started under a name that the settings have no more may still print.
+    pub(super) fn new(data_dir: &Path) -> Self {
         let dir = dir_of(data_dir);
-        let restarted = services.iter().filter(|service| service.restart.is_some());
-        let paths: Vec<PathBuf> = restarted.map(|service| dir.join(file_name(&service.name))).collect();
-        let paths = paths.into_iter().filter(|path| path.exists()).collect();
+        let entries = fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let paths = entries.filter(|path| path.extension().is_some_and(|end| end == ENDING)).collect();
         Self { dir, paths, is_growing: false }
     }
 
@@ -129,7 +131,7 @@ fn file_name(service: &str) -> String {
         let sum = service.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         name = format!("{}%{sum:016x}", limits::cut(&name, NAME_BYTES));
     }
-    name + ".out"
+    name + "." + ENDING
 }
 
 /// Cuts the beginning off a file that is too long; whether it was.
@@ -171,8 +173,7 @@ mod tests {
     #[test]
     fn a_file_keeps_its_end() {
         let dir = tempfile::tempdir().unwrap();
-        let services = [Service { name: "web".into(), restart: Some("x".into()), ..Service::default() }];
-        let mut outputs = Outputs::new(dir.path(), &services);
+        let mut outputs = Outputs::new(dir.path());
         let output = outputs.open("web", "start 1").unwrap();
         let mut program = output.to_write().unwrap();
         for line in 0..20_000 {
@@ -181,7 +182,7 @@ mod tests {
         outputs.trim();
         assert!(outputs.is_growing());
         writeln!(program, "\u{1b}[31mlast words").unwrap();
-        let text = std::fs::read_to_string(dir.path().join("services/web.out")).unwrap();
+        let text = fs::read_to_string(dir.path().join("services/web.out")).unwrap();
         assert!(text.len() <= 40 << 10 && text.len() > 30 << 10, "{}", text.len());
         assert!(text.starts_with("line "), "{:?}", text.get(..20));
         assert!(output.end().ends_with("line 19999\n[31mlast words\n"));
@@ -190,10 +191,20 @@ mod tests {
         assert!(!outputs.is_growing());
     }
 
+    /// One that was renamed or is watched no more goes on printing, also after the daemon's end.
+    #[test]
+    fn a_file_is_kept_short_whoever_its_service_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = Outputs::new(dir.path()).open("before", "start 1").unwrap();
+        output.to_write().unwrap().write_all(&[b'\n'; 100_000]).unwrap();
+        Outputs::new(dir.path()).trim();
+        assert!(fs::metadata(dir.path().join("services/before.out")).unwrap().len() <= MOST);
+    }
+
     #[test]
     fn a_start_tells_of_itself_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let mut outputs = Outputs::new(dir.path(), &[]);
+        let mut outputs = Outputs::new(dir.path());
         for start in ["start 1", "start 2"] {
             let output = outputs.open("web", start).unwrap();
             assert_eq!(

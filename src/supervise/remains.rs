@@ -2,7 +2,10 @@
 
 use std::{fs::File, path::Path};
 
-use rustix::process::{Signal, kill_process};
+use rustix::{
+    io::Errno,
+    process::{Signal, kill_process, test_kill_process},
+};
 use systembot_model::Seq;
 
 use crate::{
@@ -39,6 +42,22 @@ pub(super) fn of_start(roots: &Roots, group: Option<u32>, mark: &str, buffer: &m
             && buffer.content().split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes())
     };
     pids(roots).into_iter().filter(|pid| *pid != own).filter(is_of_it).collect()
+}
+
+/// The processes of a process group that have not ended.
+pub(super) fn of_group(roots: &Roots, group: u32, buffer: &mut Buffer) -> Vec<u32> {
+    let own = std::process::id();
+    let mut is_of_it = |pid: &u32| {
+        *pid != own
+            && Stat::read(&roots.proc, *pid, buffer)
+                .is_some_and(|stat| stat.group == group && !stat.is_zombie)
+    };
+    pids(roots).into_iter().filter(|pid| is_of_it(pid)).collect()
+}
+
+/// Whether a process is another user's, who alone may end it.
+pub(super) fn is_untouchable(pid: u32) -> bool {
+    child::pid(pid).is_some_and(|pid| test_kill_process(pid) == Err(Errno::PERM))
 }
 
 /// Sends a signal to processes; those that are gone, or another user's, are passed over.

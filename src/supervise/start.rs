@@ -1,9 +1,16 @@
 //! One start of one service, from the order to its end.
 
-use std::{process::Child, process::ExitStatus, time::Duration};
+use std::{process::Child, time::Duration};
 
-use rustix::process::Signal;
-use systembot_model::{Seq, decide::Finished, effect::Start, render::span, rules::Service, service::Outcome};
+use rustix::process::{Signal, WaitIdStatus};
+use systembot_model::{
+    Seq,
+    decide::Finished,
+    effect::Start,
+    render::span,
+    rules::Service,
+    service::{Outcome, Seen},
+};
 
 use super::{
     World,
@@ -11,9 +18,12 @@ use super::{
     output::{Output, Outputs},
     remains,
 };
-use crate::collect::{
-    file::Buffer,
-    look::{Finder, Look, Running},
+use crate::{
+    child,
+    collect::{
+        file::Buffer,
+        look::{Finder, Look, Running},
+    },
 };
 
 /// Time for which a service must be seen before it counts as up: what dies at once has not come up.
@@ -35,6 +45,8 @@ pub(super) struct Starting {
     phase: Phase,
     output: Option<Output>,
     buffer: Buffer,
+    /// What ran before, where the command itself is to see to its end, as that of a unit's manager does.
+    replaced: Option<Seen>,
     /// When its unit was last asked about.
     asked: Option<Duration>,
 }
@@ -43,8 +55,8 @@ pub(super) struct Starting {
 enum Phase {
     /// Nothing has been done.
     New,
-    /// The process that runs has been told to end.
-    Ending { pid: u32, until: Duration, is_killed: bool },
+    /// The process that runs has been told to end, and then what it leaves of its process group.
+    Ending(Ending),
     /// An earlier start may still come up; nothing is started beside it.
     Waiting { before: Seq, until: Duration, found: Option<(Running, Duration)> },
     /// The command was started.
@@ -53,7 +65,20 @@ enum Phase {
     Clearing { child: Option<Child>, of: Seq, reason: String, until: Duration, is_killed: bool },
 }
 
-/// The end of a start: what is reported, and the program that runs from now on, if it is a child of this process.
+/// A process that runs and is to end before the start.
+#[derive(Clone, Copy)]
+struct Ending {
+    pid: u32,
+    /// Whether its process group is its own, and so to end with it: half of a service is none.
+    is_leader: bool,
+    /// Whether it has ended, and the rest of its group has been told to.
+    is_rest: bool,
+    until: Duration,
+    is_killed: bool,
+}
+
+/// The end of a start: what is reported, and the program that was started, if it is a child of this process, to be
+/// taken note of when it ends.
 pub(super) type End = (Finished, Option<Child>);
 
 /// What a step leads to.
@@ -76,8 +101,17 @@ impl Starting {
             phase: Phase::New,
             output: None,
             buffer: Buffer::default(),
+            replaced: None,
             asked: None,
         }
+    }
+
+    /// Whether another start is of the same service, whatever it is named: two at once would be two copies.
+    pub(super) fn is_of_one_with(&self, other: &Self) -> bool {
+        let (own, other) = (&self.settings, &other.settings);
+        let is_found_alike = (&own.matches, &own.pidfile, &own.unit, &own.user)
+            == (&other.matches, &other.pidfile, &other.unit, &other.user);
+        own.name == other.name || is_found_alike
     }
 
     /// Does what can be done now; the end of it, once it has come.
@@ -108,9 +142,7 @@ impl Starting {
         let now = world.clock.steady();
         match phase {
             Phase::New => self.look_first(world, outputs, now),
-            Phase::Ending { pid, until, is_killed } => {
-                self.ending(world, outputs, now, (pid, until, is_killed))
-            }
+            Phase::Ending(ending) => self.ending(world, outputs, now, ending),
             Phase::Waiting { before, until, found } => {
                 self.waiting(world, outputs, now, (before, until, found))
             }
@@ -125,10 +157,25 @@ impl Starting {
     fn look_first(&mut self, world: &World, outputs: &mut Outputs, now: Duration) -> Step {
         let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
         if let Look::Found(running) = look {
-            return match self.start.stop.filter(|pid| running.seen.pid == Some(*pid)) {
+            let is_anew =
+                |pid: &u32| self.start.is_up && self.start.is_asked_for || self.start.stop == Some(*pid);
+            let stop = running.seen.pid.filter(is_anew);
+            let is_unit = self.settings.unit.is_some();
+            // What is another user's only its command can see to, with sudo for one.
+            if is_unit && self.start.is_up || !is_unit && stop.is_some_and(remains::is_untouchable) {
+                self.replaced = Some(running.seen);
+                return self.launch(world, outputs, now);
+            }
+            return match stop {
                 Some(pid) => {
                     remains::signal(&[pid], Signal::TERM);
-                    Step::Stay(Phase::Ending { pid, until: now + TERM_PATIENCE, is_killed: false })
+                    Step::Stay(Phase::Ending(Ending {
+                        pid,
+                        is_leader: running.stat.is_some_and(|stat| stat.group == pid),
+                        is_rest: false,
+                        until: now + TERM_PATIENCE,
+                        is_killed: false,
+                    }))
                 }
                 None => Step::End(Outcome::AlreadyRunning, Some(running), None),
             };
@@ -141,30 +188,40 @@ impl Starting {
         self.launch(world, outputs, now)
     }
 
-    fn ending(
-        &mut self,
-        world: &World,
-        outputs: &mut Outputs,
-        now: Duration,
-        (pid, until, is_killed): (u32, Duration, bool),
-    ) -> Step {
+    fn ending(&mut self, world: &World, outputs: &mut Outputs, now: Duration, ending: Ending) -> Step {
+        let Ending { pid, is_leader, is_rest, until, is_killed } = ending;
         let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
-        match look {
-            Look::Found(running) if running.seen.pid == Some(pid) => {
-                if now < until {
-                    return Step::Stay(Phase::Ending { pid, until, is_killed });
-                }
-                if is_killed {
-                    let reason = format!("the process that runs, pid {pid}, does not end");
-                    return Step::End(Outcome::Failed(reason), None, None);
-                }
-                remains::signal(&[pid], Signal::KILL);
-                Step::Stay(Phase::Ending { pid, until: now + KILL_PATIENCE, is_killed: true })
+        let is_there = matches!(&look, Look::Found(running) if running.seen.pid == Some(pid));
+        let left = match is_there {
+            true => vec![pid],
+            false if is_leader => {
+                let group = remains::of_group(&world.roots, pid, &mut self.buffer);
+                self.without_others(group)
             }
-            // Whoever else looks after it was quicker.
-            Look::Found(running) => Step::End(Outcome::AlreadyRunning, Some(running), None),
-            Look::Missing | Look::Unknown(_) => self.launch(world, outputs, now),
+            false => Vec::new(),
+        };
+        if left.is_empty() {
+            return match look {
+                // Whoever else looks after it was quicker.
+                Look::Found(running) => Step::End(Outcome::AlreadyRunning, Some(running), None),
+                Look::Missing | Look::Unknown(_) => self.launch(world, outputs, now),
+            };
         }
+        if !is_there && !is_rest {
+            remains::signal(&left, Signal::TERM);
+            let until = now + TERM_PATIENCE;
+            return Step::Stay(Phase::Ending(Ending { is_rest: true, until, is_killed: false, ..ending }));
+        }
+        if now < until {
+            return Step::Stay(Phase::Ending(ending));
+        }
+        if is_killed {
+            let pids: Vec<String> = left.iter().map(ToString::to_string).collect();
+            let reason = format!("the process that runs, pid {}, does not end", pids.join(", "));
+            return Step::End(Outcome::Failed(reason), None, None);
+        }
+        remains::signal(&left, Signal::KILL);
+        Step::Stay(Phase::Ending(Ending { until: now + KILL_PATIENCE, is_killed: true, ..ending }))
     }
 
     /// Waits for an earlier start, and ends what is left of it once its time is over too.
@@ -225,12 +282,17 @@ impl Starting {
         &mut self,
         world: &World,
         now: Duration,
-        mut child: Child,
+        child: Child,
         until: Duration,
         found: Option<(Running, Duration)>,
     ) -> Step {
-        let ended = child.try_wait().ok().flatten();
-        let found = self.found(world, now, found);
+        // Its number names its group up to the end of the start, so nobody else may get it.
+        let ended = child::ended(&child);
+        // What ran before counts again only where its manager has left it running, and says that all is well.
+        let replaced = self.replaced;
+        let is_old = |running: &Running| replaced.is_some_and(|old| old.is_same(&running.seen));
+        let is_done = self.settings.unit.is_some() && ended.as_ref().is_some_and(is_success);
+        let found = self.found(world, now, found).filter(|(running, _)| is_done || !is_old(running));
         if let Some((running, since)) = &found {
             if now.saturating_sub(*since) >= SETTLES {
                 return Step::End(Outcome::Running, Some(running.clone()), Some(child));
@@ -238,18 +300,18 @@ impl Starting {
             return Step::Stay(Phase::Launched { child, until, found });
         }
         let group = Some(child.id());
-        if let Some(status) = ended.filter(|status| !status.success())
+        if let Some(status) = ended.as_ref().filter(|status| !is_success(status))
             && self.remains(world, group, self.start.ordered).is_empty()
         {
-            return Step::End(Outcome::Failed(how(status)), None, None);
+            return Step::End(Outcome::Failed(how(status)), None, Some(child));
         }
         if now < until {
             return Step::Stay(Phase::Launched { child, until, found });
         }
         let left = self.remains(world, group, self.start.ordered);
-        let reason = self.failure(&left, ended, child.id());
+        let reason = self.failure(&left, ended.is_some(), child.id());
         if left.is_empty() {
-            return Step::End(Outcome::Failed(reason), None, None);
+            return Step::End(Outcome::Failed(reason), None, Some(child));
         }
         remains::signal(&left, Signal::TERM);
         Step::Stay(Phase::Clearing {
@@ -265,16 +327,11 @@ impl Starting {
         &mut self,
         world: &World,
         now: Duration,
-        (mut child, of, reason, until, is_killed): (Option<Child>, Seq, String, Duration, bool),
+        (child, of, reason, until, is_killed): (Option<Child>, Seq, String, Duration, bool),
     ) -> Step {
-        let group = child.as_mut().map(|child| {
-            // Taken note of, so that its number is not taken for something that runs.
-            let _ = child.try_wait();
-            child.id()
-        });
-        let left = self.remains(world, group, of);
+        let left = self.remains(world, child.as_ref().map(Child::id), of);
         if left.is_empty() {
-            return Step::End(Outcome::Failed(reason), None, None);
+            return Step::End(Outcome::Failed(reason), None, child);
         }
         if now < until {
             return Step::Stay(Phase::Clearing { child, of, reason, until, is_killed });
@@ -282,7 +339,7 @@ impl Starting {
         if is_killed {
             let pids: Vec<String> = left.iter().map(ToString::to_string).collect();
             let reason = format!("{reason}; pid {} does not end", pids.join(", "));
-            return Step::End(Outcome::Failed(reason), None, None);
+            return Step::End(Outcome::Failed(reason), None, child);
         }
         remains::signal(&left, Signal::KILL);
         Step::Stay(Phase::Clearing { child, of, reason, until: now + KILL_PATIENCE, is_killed: true })
@@ -312,17 +369,22 @@ impl Starting {
     /// What a start left running, other watched services excepted.
     fn remains(&mut self, world: &World, group: Option<u32>, of: Seq) -> Vec<u32> {
         let mark = remains::mark(&world.data_dir, of);
-        let mut left = remains::of_start(&world.roots, group, &mark, &mut self.buffer);
-        left.retain(|pid| self.others.iter().all(|other| !other.is_process(*pid, &mut self.buffer)));
-        left
+        let left = remains::of_start(&world.roots, group, &mark, &mut self.buffer);
+        self.without_others(left)
+    }
+
+    /// These processes without those of other watched services.
+    fn without_others(&mut self, mut pids: Vec<u32>) -> Vec<u32> {
+        pids.retain(|pid| !self.others.iter_mut().any(|other| other.is_process(*pid, &mut self.buffer)));
+        pids
     }
 
     /// Why a start whose time is over has failed.
-    fn failure(&self, left: &[u32], ended: Option<ExitStatus>, leader: u32) -> String {
+    fn failure(&self, left: &[u32], has_ended: bool, leader: u32) -> String {
         let span = span(self.settings.grace);
         let wanted = self.finder.criterion();
-        match ended {
-            None if left.contains(&leader) => format!(
+        match has_ended {
+            false if left.contains(&leader) => format!(
                 "it runs as pid {leader}, but that is not {wanted}, and none came up within {span}; it was ended"
             ),
             _ if left.is_empty() => {
@@ -336,9 +398,12 @@ impl Starting {
     }
 }
 
-fn how(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
+fn is_success(status: &WaitIdStatus) -> bool {
+    status.exit_status() == Some(0)
+}
+
+fn how(status: &WaitIdStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => format!("it ended with exit code {code}"),
         (None, Some(signal)) => format!("it was ended by signal {signal}"),
         (None, None) => "it ended".into(),

@@ -302,6 +302,25 @@ fn one_that_never_comes_up_is_given_up_told_and_left_alone_until_asked_for() {
 }
 
 #[test]
+fn one_that_dies_at_once_has_not_come_up_and_one_that_will_not_end_is_killed() {
+    let programs = Programs::new();
+    let brief = programs.script("brief.sh", "sleep 0.4\nexit 3\n");
+    let deaf = programs.script("deaf.sh", &format!("trap '' TERM\n{STAYS}"));
+    let keys = "start_limit = 1\ngrace = \"1s\"";
+    let brief_keys = format!("match = \"{brief}\"\nrestart = \"sh {brief}\"\n{keys}");
+    let deaf_keys = format!("match = \"no_such_deaf\"\nrestart = \"sh {deaf}\"\n{keys}");
+    let table = |name: &str, keys: &str| format!("[[service]]\nname = \"{name}\"\n{keys}\n");
+    let home =
+        Home::with_toml(&format!("{HEAD}{}{}", table("brief", &brief_keys), table("deaf", &deaf_keys)));
+    let daemon = home.start();
+    until("one to fail", || count(&home, "restart_finished", "brief") == 1);
+    assert_eq!(events(&home, "restart_finished", "brief")[0]["reason"], "it ended with exit code 3");
+    until("the other to fail", || count(&home, "restart_finished", "deaf") == 1);
+    assert_eq!(programs.pid("deaf.sh"), None);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn one_that_hangs_is_ended_with_all_that_it_started() {
     let programs = Programs::new();
     let hangs = programs.script("hangs.sh", "sleep 1000 & sleep 1000\n");
@@ -321,6 +340,25 @@ fn one_that_hangs_is_ended_with_all_that_it_started() {
                 .is_ok_and(|environ| environ.contains(home.data_dir().to_str().unwrap()))
         });
     assert!(sleepers.count() <= 2);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn what_a_failed_start_has_left_of_another_service_is_left_alone() {
+    let programs = Programs::new();
+    let (good, pid) = (programs.script("good.sh", STAYS), programs.path("good.pid"));
+    let other = programs.script("other.sh", STAYS);
+    let text = format!("sh {good} & echo $! > {}\nexec sh {other}\n", pid.display());
+    let bad = programs.script("bad.sh", &text);
+    let bad = format!("match = \"no_such_bad\"\nrestart = \"sh {bad}\"\ngrace = \"2s\"");
+    let good = format!("[[service]]\nname = \"good\"\npidfile = \"{}\"\n", pid.display());
+    let home = Home::with_toml(&format!("{HEAD}{}{good}", service("bad", &bad)));
+    let daemon = home.start();
+    until("the first to fail", || count(&home, "restart_finished", "bad") == 1);
+    let reason = &events(&home, "restart_finished", "bad")[0]["reason"];
+    assert!(reason.as_str().unwrap().ends_with("it was ended"), "{reason}");
+    let pid: u32 = fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    assert!(processes().iter().any(|(running, _)| *running == pid), "it was ended too");
     assert_eq!(daemon.stop(), Some(0));
 }
 
@@ -434,6 +472,55 @@ fn a_restart_by_the_owner_ends_what_runs_first() {
 }
 
 #[test]
+fn a_restart_by_the_owner_ends_also_what_no_pass_has_seen_yet() {
+    let programs = Programs::new();
+    let bot = programs.script("bot.sh", STAYS);
+    let home = Home::with_toml(&format!(
+        "name = \"leela\"\nsample_interval = \"1h\"\n[[service]]\nname = \"bot\"\nmatch = \"{bot}\"\nrestart = \"sh {bot}\"\n"
+    ));
+    let by_hand = || std::process::Command::new("sh").arg(&bot).spawn().unwrap();
+    let mut first = by_hand();
+    let daemon = home.start();
+    until("it to be seen", || state(&home, "bot") == "running");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let mut second = by_hand();
+    home.ask(&["ask", "restart bot"]);
+    until("the other to end", || second.try_wait().unwrap().is_some());
+    until("its end", || count(&home, "restart_finished", "bot") == 1);
+    assert_eq!(events(&home, "restart_finished", "bot")[0]["outcome"], "running");
+    assert!(programs.pid("bot.sh").is_some());
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+/// A service may be several processes: the half that outlives the other must not be taken for it, nor run on beside
+/// the new one.
+#[test]
+fn a_restart_ends_what_the_service_has_forked_too() {
+    let programs = Programs::new();
+    let worker = programs.script("worker.sh", STAYS);
+    let wrap = programs.script("wrap.sh", &format!("sh {worker} &\nwait\n"));
+    let twin = programs.script("twin.sh", "( while :; do sleep 0.1; done ) &\nwait\n");
+    let key = |path: &str| format!("match = \"{path}\"\nrestart = \"sh {path}\"");
+    let home =
+        Home::with_toml(&format!("{HEAD}{}{}", service("wrap", &key(&wrap)), service("twin", &key(&twin))));
+    let daemon = home.start();
+    until("both to run", || state(&home, "wrap") == "running" && state(&home, "twin") == "running");
+    let before = [programs.pid("wrap.sh"), programs.pid("worker.sh"), programs.pid("twin.sh")];
+    for name in ["wrap", "twin"] {
+        let finished = count(&home, "restart_finished", name);
+        assert!(home.ask(&["ask", &format!("restart {name}")]).stdout.starts_with("Ending "));
+        until("its end", || count(&home, "restart_finished", name) > finished);
+        assert_eq!(events(&home, "restart_finished", name).pop().unwrap()["outcome"], "running");
+    }
+    let after = [programs.pid("wrap.sh"), programs.pid("worker.sh"), programs.pid("twin.sh")];
+    for (before, after) in before.into_iter().zip(after) {
+        assert!(after.is_some() && before != after, "{before:?} {after:?}");
+    }
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn health_is_more_than_being_there() {
     let programs = Programs::new();
     let fore = programs.script("fore.sh", STAYS);
@@ -486,7 +573,7 @@ fn a_unit_is_asked_of_systemctl() {
     fs::create_dir(&bin).unwrap();
     let (pid, calls) = (programs.path("pid"), programs.path("calls"));
     let text = format!(
-        "#!/bin/sh\necho \"$*\" >> {calls}\nif [ \"$1\" = restart ]; then setsid sh {unit} >/dev/null 2>&1 & echo $! > {pid}; exit; fi\n\
+        "#!/bin/sh\necho \"$*\" >> {calls}\nif [ \"$1\" = restart ]; then read p < {pid} && kill $p; setsid sh {unit} >/dev/null 2>&1 & echo $! > {pid}; exit; fi\n\
          read p < {pid} 2>/dev/null && kill -0 $p 2>/dev/null && s=active || {{ s=failed; p=0; }}\n\
          echo LoadState=loaded; echo ActiveState=$s; echo MainPID=$p\n",
         calls = calls.display(),
@@ -511,6 +598,18 @@ fn a_unit_is_asked_of_systemctl() {
     until("passes", || home.rows(&["history", "load1"]).len() > passes + 4);
     let later = fs::read_to_string(&calls).unwrap().lines().filter(|line| line.starts_with("show ")).count();
     assert!(later <= shows + 1, "asked {} times within five passes", later - shows);
+
+    // One that runs is ended by its manager, and not by a signal from here.
+    let before = programs.pid("unit.sh");
+    let finished = count(&home, "restart_finished", "web");
+    let answer = home.ask(&["ask", "restart web"]).stdout;
+    assert!(answer.contains("Having web started again."), "{answer}");
+    until("its end", || count(&home, "restart_finished", "web") > finished);
+    assert_ne!(programs.pid("unit.sh"), before);
+    let ordered = events(&home, "restart_ordered", "web");
+    assert!(ordered.iter().all(|order| order["stop"].is_null()), "{ordered:?}");
+    let last = events(&home, "restart_finished", "web").pop().unwrap();
+    assert_eq!(last["outcome"], "running");
     assert_eq!(daemon.stop(), Some(0));
 }
 
@@ -608,6 +707,27 @@ fn services_change_while_the_daemon_runs() {
     assert_eq!(row(&home, "bad")["pid"], programs.pid("new.sh").unwrap());
     assert!(programs.pid("old.sh").is_some(), "what is watched no more goes on");
     assert_eq!(home.rows(&["services"]).len(), 1);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn one_that_is_renamed_while_it_comes_up_is_not_started_twice() {
+    let programs = Programs::new();
+    let slow = programs.script("slow.sh", STAYS);
+    let begun = programs.path("begun");
+    let begin =
+        programs.script("begin.sh", &format!("echo >> {}\nsleep 4\nexec sh {slow}\n", begun.display()));
+    let keys = format!("match = \"{slow}\"\nrestart = \"sh {begin}\"");
+    let home = Home::with_toml(&format!("{HEAD}{}", service("old", &keys)));
+    let daemon = home.start();
+    until("its start", || begun.exists());
+    fs::write(home.config().unwrap(), format!("{HEAD}{}", service("new", &keys))).unwrap();
+    daemon.signal(Signal::HUP);
+    until("its recovery", || count(&home, "service_recovered", "new") == 1);
+    assert_eq!(fs::read_to_string(&begun).unwrap().lines().count(), 1);
+    assert!(programs.pid("slow.sh").is_some());
+    let finished = events(&home, "restart_finished", "new");
+    assert_eq!(finished[0]["outcome"], "already_running");
     assert_eq!(daemon.stop(), Some(0));
 }
 

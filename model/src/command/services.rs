@@ -30,7 +30,10 @@ fn line(ask: &Ask<'_>, service: &Service) -> String {
         line.since.map_or_else(String::new, |since| format!(" for {}", span(ask.now.at.since(since))));
     let pid = line.pid.map_or_else(String::new, |pid| format!(" as pid {pid}"));
     let mut parts = vec![match line.standing {
-        Standing::Unknown => "not looked for yet".into(),
+        Standing::Unknown => match ask.state.notes.get(&format!("service {}", line.service)) {
+            Some(note) => format!("not known: {note}"),
+            None => "not looked for yet".into(),
+        },
         Standing::Running => format!("running{pid}{lasts}"),
         Standing::Unhealthy => {
             format!(
@@ -161,15 +164,13 @@ fn order(ask: &Ask<'_>, service: &Service) -> Answer {
         return Answer::text(format!("{name} is being started already."));
     }
     let runs = !ask.state.missing.contains_key(name);
-    // What a unit's own manager, or its client, does about a running service is its business.
-    let is_managed = service.unit.is_some();
-    let pid = watched.and_then(|watched| watched.seen).and_then(|seen| seen.pid);
-    let stop = pid.filter(|_| runs && !is_managed);
+    let stop = watched.and_then(|watched| service::to_stop(service, watched)).filter(|_| runs);
     let Some(event) = ordered(ask.state, service, stop, Some(ask.from.clone())) else {
         return Answer::not_understood(format!("{name} has no restart command in the configuration."));
     };
     let text = match stop {
         Some(pid) => format!("Ending {name} (pid {pid}) and starting it again."),
+        None if runs && service.unit.is_some() => format!("Having {name} started again."),
         None => format!("Starting {name}."),
     };
     let mut answer = Answer::text(text);

@@ -66,9 +66,15 @@ pub(super) fn looked(state: &State, pass: &Pass, id: &mut u64, changes: &mut Vec
             }
             if !state.missing.contains_key(name) {
                 *id += 1;
+                // What an earlier start printed says nothing about one that came up without a start from here.
+                let is_own = watched.is_some_and(|watched| {
+                    watched.up_since.is_some()
+                        && watched.last.as_ref().is_some_and(|(_, last)| *last == Outcome::Running)
+                });
                 let last = pass
                     .last_lines
                     .get(name)
+                    .filter(|_| is_own)
                     .map_or_else(String::new, |line| format!("; its last line: {line}"));
                 let message = format!("service {name} is not running{}{last}", hope(state, settings, pass));
                 if watched.is_some_and(|watched| watched.problem.is_some()) {
@@ -179,11 +185,11 @@ fn start(state: &State, settings: &Service, now: Timestamp, stop: Option<u32>) -
         .next()
         .filter(|open| !state.rules.repeat_interval.is_zero() && !state.is_muted(&open.fired.series, now))
     {
-        let message = format!(
-            "service {} is down and given up: {}",
-            settings.name,
-            surrender(settings, watched, starts)
-        );
+        let plight = match state.missing.contains_key(&settings.name) {
+            true => "is down and given up",
+            false => "runs, but its check fails, and it is given up",
+        };
+        let message = format!("service {} {plight}: {}", settings.name, surrender(settings, watched, starts));
         events.push(Event::AlertRepeated { id: open.fired.id, message });
     }
     events
@@ -253,8 +259,8 @@ pub(super) fn checked(state: &State, now: Timestamp, service: &str, problem: Opt
         return Vec::new();
     };
     let watched = state.services.get(service).cloned().unwrap_or_default();
-    let is_looked_after =
-        watched.paused.is_none() && watched.ordered.is_none() && !state.missing.contains_key(service);
+    let runs = watched.seen.is_some() && !state.missing.contains_key(service);
+    let is_looked_after = watched.paused.is_none() && watched.ordered.is_none() && runs;
     let mut changes = Vec::new();
     match (&watched.problem, problem) {
         (None, Some(problem)) if is_looked_after => {
@@ -269,7 +275,7 @@ pub(super) fn checked(state: &State, now: Timestamp, service: &str, problem: Opt
             let is_wanted =
                 settings.check.as_ref().is_some_and(|check| check.restart) && watched.given_up.is_none();
             if is_wanted && !is_new && !is_early {
-                changes.extend(start(state, settings, now, watched.seen.and_then(|seen| seen.pid)));
+                changes.extend(start(state, settings, now, service::to_stop(settings, &watched)));
             }
         }
         (Some(_), None) => {

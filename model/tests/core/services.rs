@@ -7,7 +7,7 @@ use systembot_model::{
     Address, Effect, Event, Input, Rules, Seq, State, Timestamp,
     decide::Finished,
     rules::{Check, Probe, Service},
-    sample::Pass,
+    sample::{Note, Pass},
     service::{Found, Outcome, Seen, Standing, line},
 };
 
@@ -168,6 +168,53 @@ fn one_that_ran_for_long_begins_anew_and_one_that_did_not_does_not() {
 }
 
 #[test]
+fn one_that_the_owner_brought_up_and_that_ran_for_long_begins_anew() {
+    let mut sim = watching(vec![service("web")]);
+    look(&mut sim, &[]);
+    for _ in 0..4 {
+        finish(&mut sim, "web", failed(), None);
+        sim.pass_time(600);
+    }
+    finish(&mut sim, "web", failed(), None);
+    look(&mut sim, &[("web", 8)]);
+    sim.wait(86_400);
+    let events = look(&mut sim, &[]);
+    assert!(
+        events.iter().any(|event| matches!(event, Event::RestartOrdered { attempt: 1, .. })),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_last_line_is_told_of_what_was_started_from_here_alone() {
+    let mut sim = watching(vec![service("web")]);
+    let die = |sim: &mut Sim| {
+        sim.wait(3600);
+        let mut pass = sim.pass(&[("load1", 1.0), ("uptime_seconds", 900_000.0)]);
+        pass.missing = vec!["web".into()];
+        pass.last_lines.insert("web".into(), "no port".into());
+        texts(&sim.step(Input::Sampled(Box::new(pass)))).join("")
+    };
+    look(&mut sim, &[("web", 7)]);
+    assert!(!die(&mut sim).contains("no port"), "the owner had started it");
+    finish(&mut sim, "web", failed(), None);
+    look(&mut sim, &[("web", 8)]);
+    assert!(!die(&mut sim).contains("no port"), "again");
+    finish(&mut sim, "web", Outcome::Running, Some(9));
+    assert!(die(&mut sim).contains("; its last line: no port"));
+}
+
+#[test]
+fn a_start_of_the_daemon_starts_nothing_before_its_first_pass() {
+    let mut sim = watching(vec![service("web")]);
+    look(&mut sim, &[]);
+    finish(&mut sim, "web", failed(), None);
+    sim.start();
+    assert!(!kinds(&sim.pass_time(60)).contains(&"restart_ordered"));
+    assert!(kinds(&look(&mut sim, &[("web", 7)])).contains(&"service_recovered"));
+}
+
+#[test]
 fn the_end_of_an_older_start_counts_for_nothing() {
     let mut sim = watching(vec![service("web")]);
     look(&mut sim, &[]);
@@ -268,6 +315,72 @@ fn a_check_that_fails_is_told_and_starts_it_again_where_asked_for() {
     sim.wait(60);
     let events = sim.step(checked(None));
     assert_eq!(texts(&events), ["resolved after 1 min: service web is well again #1"]);
+}
+
+#[test]
+fn one_given_up_for_its_check_is_started_again_when_it_dies_later() {
+    let check = Check {
+        probe: Probe::Tcp("localhost:1".into()),
+        timeout: Duration::from_secs(1),
+        interval: Duration::from_secs(60),
+        restart: true,
+    };
+    let limit = Service { start_limit: 1, check: Some(check), ..service("web") };
+    let mut sim = watching(vec![limit]);
+    look(&mut sim, &[("web", 7)]);
+    let checked =
+        |problem: Option<&str>| Input::Checked { service: "web".into(), problem: problem.map(Into::into) };
+    sim.step(checked(Some("refused")));
+    sim.step(checked(Some("refused")));
+    let refuses = Outcome::Failed("the process that runs, pid 7, does not end".into());
+    finish(&mut sim, "web", refuses, None);
+    sim.wait(60);
+    let events = sim.step(checked(Some("refused")));
+    assert!(kinds(&events).contains(&"restart_given_up"), "{:?}", kinds(&events));
+    assert_eq!(
+        texts(&events),
+        [
+            "service web runs, but its check fails, and it is given up: 1 start in 10 min, the last: the process that runs, pid 7, does not end. \
+          \"restart web\" tries again #1"
+        ]
+    );
+    assert!(sim.step(checked(Some("refused"))).is_empty(), "given up once");
+    sim.step(checked(None));
+    sim.wait(86_400);
+    let events = look(&mut sim, &[]);
+    assert!(kinds(&events).contains(&"restart_ordered"), "{:?}", kinds(&events));
+}
+
+#[test]
+fn since_when_it_runs_follows_the_clock() {
+    let mut sim = watching(vec![service("web"), service("db")]);
+    look(&mut sim, &[("web", 7)]);
+    let since = |sim: &Sim, name: &str| {
+        let service = sim.rules.services.iter().find(|service| service.name == name).unwrap();
+        line(&sim.state, service, sim.now).since.unwrap()
+    };
+    let before = (since(&sim, "web"), since(&sim, "db"));
+    sim.record(vec![Event::ClockStepped { by_ms: 86_400_000 }]);
+    sim.wait(86_400);
+    let day = Duration::from_secs(86_400);
+    assert_eq!((since(&sim, "web"), since(&sim, "db")), (before.0.plus(day), before.1.plus(day)));
+}
+
+#[test]
+fn one_that_cannot_be_told_of_is_not_said_to_run() {
+    let mut sim = watching(vec![service("web")]);
+    let mut pass = sim.pass(&[("load1", 1.0)]);
+    pass.notes.push(Note { subject: "service web".into(), text: "there is no such unit".into() });
+    sim.step(Input::Sampled(Box::new(pass)));
+    let checked = Input::Checked { service: "web".into(), problem: Some("refused".into()) };
+    assert!(sim.step(checked).is_empty());
+    assert_eq!(sim.ask("services"), "web: not known: there is no such unit");
+    look(&mut sim, &[("web", 7)]);
+    assert!(sim.ask("services").starts_with("web: running as pid 7"));
+    let mut pass = sim.pass(&[("load1", 1.0)]);
+    pass.notes.push(Note { subject: "service web".into(), text: "there is no such unit".into() });
+    sim.step(Input::Sampled(Box::new(pass)));
+    assert_eq!(sim.ask("services"), "web: not known: there is no such unit");
 }
 
 #[test]
