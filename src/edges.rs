@@ -130,7 +130,7 @@ impl Edges {
     /// Ends those that are stale: they finish what is under way, and deliver what they can in a few seconds.
     ///
     /// May be dropped at any moment: what has not ended yet is still there.
-    pub(crate) async fn end(&mut self, stale: Stale) {
+    pub(crate) async fn end(&mut self, stale: Stale, new: &Settings) {
         if stale.delivery {
             self.end_delivery().await;
         }
@@ -139,6 +139,10 @@ impl Edges {
         }
         if stale.services {
             self.checks.drain(..).for_each(|check| check.abort());
+            // Before the engine takes the new settings, and orders a start by them at once.
+            if let Some(supervision) = &self.supervision {
+                supervision.watch(new.services.clone());
+            }
         }
     }
 
@@ -221,12 +225,9 @@ impl Edges {
 
     fn begin_services(&mut self, settings: &Settings) -> anyhow::Result<()> {
         let services = &settings.services;
-        match &self.supervision {
-            Some(supervision) => supervision.watch(services.clone()),
-            None => {
-                let (inbox, clock) = (self.inbox.clone(), Arc::clone(&self.clock));
-                self.supervision = Some(Supervision::begin(services.clone(), &self.data_dir, inbox, clock)?);
-            }
+        if self.supervision.is_none() {
+            let (inbox, clock) = (self.inbox.clone(), Arc::clone(&self.clock));
+            self.supervision = Some(Supervision::begin(services.clone(), &self.data_dir, inbox, clock)?);
         }
         self.checks = supervise::watch_health(services, &self.inbox);
         Ok(())

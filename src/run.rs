@@ -325,7 +325,7 @@ impl Running {
         let stale = Stale::between(old, new);
         let reread = Reread { rules: Box::new(rules(&setup)), changed: changes(old, new) };
         let told = reread.sentence();
-        self.edges.end(stale).await;
+        self.edges.end(stale, new).await;
         self.inbox.record(Input::ConfigurationRead(Ok(reread))).await?;
         self.edges.begin(stale, new)?;
         self.inbox.hand_to(self.edges.hand_out(new), stale.resume()).await?;

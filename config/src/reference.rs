@@ -173,7 +173,10 @@ mod tests {
     fn settings(text: &str) -> Settings {
         match parse(text, Path::new("x.toml"), "myhost") {
             Ok(Loaded { settings, warnings }) => {
-                assert_eq!(warnings, [], "{text}");
+                // A long grace alone is in its range, but no start limit is ever reached with it.
+                let others: Vec<_> =
+                    warnings.iter().filter(|w| !w.what.ends_with("never given up")).collect();
+                assert!(others.is_empty(), "{others:?} {text}");
                 settings
             }
             Err(mistakes) => panic!("{}\n{text}", mistakes.report()),

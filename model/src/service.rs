@@ -83,6 +83,8 @@ impl Outcome {
 pub struct Ordered {
     /// Number of the record that ordered it.
     pub seq: Seq,
+    /// When that was.
+    pub at: Timestamp,
     /// Who asked for it; `None` where its death did.
     pub by: Option<Address>,
 }
@@ -162,10 +164,12 @@ impl Watched {
 
     /// A start ended.
     pub(crate) fn finish(&mut self, settings: &Service, at: Timestamp, ordered: Seq, outcome: &Outcome) {
-        self.ordered = None;
+        let cut_off = self.ordered.take().filter(|_| *outcome == Outcome::Unknown);
         self.last = Some((ordered, outcome.clone()));
         self.finished_at = Some(at);
-        self.next_at = Some(at.plus(wait(settings, self.failures)));
+        // One that was cut off may still come up within its grace, and nothing may be started beside it.
+        let may_come = cut_off.map(|cut_off| cut_off.at.plus(settings.grace));
+        self.next_at = may_come.max(Some(at.plus(wait(settings, self.failures))));
         self.up_since = outcome.is_success().then_some(at);
     }
 
@@ -191,7 +195,8 @@ impl Watched {
         let single = [&mut self.finished_at, &mut self.next_at, &mut self.up_since, &mut self.given_up];
         let since = self.seen.as_mut().map(|seen| &mut seen.since);
         let since = since.into_iter().chain(self.paused.as_mut().map(|(since, _)| since));
-        single.into_iter().flatten().chain(since).chain(&mut self.starts)
+        let ordered = self.ordered.iter_mut().map(|ordered| &mut ordered.at);
+        single.into_iter().flatten().chain(since).chain(ordered).chain(&mut self.starts)
     }
 }
 
@@ -385,7 +390,7 @@ mod tests {
         let mut watched = Watched::default();
         let at = |day: i64| Timestamp::from_ms(day * DAY_MS + 5);
         for day in [10, 10, 11, 17] {
-            watched.order(&Service::default(), at(day), Ordered { seq: Seq::ZERO, by: None });
+            watched.order(&Service::default(), at(day), Ordered { seq: Seq::ZERO, at: at(day), by: None });
         }
         assert_eq!(watched.restarts(at(17)), 2);
         assert_eq!(watched.restarts(at(18)), 1);

@@ -198,7 +198,7 @@ impl State {
                 self.watched(service, |watched, _| watched.seen = Some(*seen));
             }
             Event::RestartOrdered { service, by, .. } => {
-                let ordered = Ordered { seq: record.seq, by: by.clone() };
+                let ordered = Ordered { seq: record.seq, at, by: by.clone() };
                 self.watched(service, |watched, settings| watched.order(settings, at, ordered));
             }
             Event::RestartFinished { service, ordered, outcome, .. } => {

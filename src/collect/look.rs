@@ -2,11 +2,13 @@
 
 use std::{
     fs::File,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use nix::unistd::User;
+use rustix::fs::OFlags;
 use systembot_model::{number, rules::Service, service::Seen};
 
 use super::{
@@ -168,7 +170,10 @@ impl Finder {
     pub(super) fn read_pidfile(&mut self, buffer: &mut Buffer) {
         self.pid = None;
         let Some(path) = &self.service.pidfile else { return };
-        let Ok(file) = File::open(path) else { return };
+        // A pipe in its place must not hold the pass up.
+        let opened =
+            File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
+        let Ok(file) = opened else { return };
         if buffer.fill(&file).is_err() {
             return;
         }
@@ -176,7 +181,14 @@ impl Finder {
         let number: Option<u32> =
             String::from_utf8_lossy(head).split_ascii_whitespace().next().and_then(|word| word.parse().ok());
         let own = own_pid(&self.proc);
-        self.pid = number.filter(|pid| Some(*pid) != own && self.is_it(*pid, buffer));
+        let Ok(of_file) = file.metadata().map(|file| file.uid()) else { return };
+        // Whoever may write the file could name any process for it: then only one of their own is believed.
+        let may_name = |pid: u32, buffer: &mut Buffer| {
+            let status = self.proc.join(pid.to_string()).join("status");
+            of_file == 0 || user_id(&status, buffer) == Some(of_file)
+        };
+        let found = number.filter(|pid| Some(*pid) != own && self.is_it(*pid, buffer));
+        self.pid = found.filter(|pid| may_name(*pid, buffer));
     }
 
     /// The process found last, as it is now.

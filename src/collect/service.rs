@@ -13,12 +13,12 @@ use super::{
     Options,
     file::Buffer,
     look::{Finder, Look, Running, command_line, own_pid},
-    unit::{Asking, Standing},
+    unit::{Asking, Question, Standing},
 };
 use crate::{clock::Clock, supervise::output};
 
 /// Time that a pass waits for what systemctl says of units whose process is gone.
-const UNITS_WAIT: Duration = Duration::from_millis(500);
+const UNITS_WAIT: Duration = Duration::from_secs(1);
 /// Time between two questions about a unit that is active without a process to look at.
 const UNIT_AGAIN: Duration = Duration::from_secs(60);
 
@@ -168,7 +168,7 @@ impl Services {
                     self.asking = Asking::begin().ok();
                 }
                 if let Some(asking) = &self.asking {
-                    asking.ask(number, &unit);
+                    asking.ask(Question { number, at: now }, &unit);
                     watched.is_asked = true;
                 }
             }
@@ -176,13 +176,18 @@ impl Services {
         let until = now.saturating_add(UNITS_WAIT);
         while open > 0 {
             let left = until.saturating_sub(self.clock.steady());
-            let Some((number, standing)) = self.asking.as_ref().and_then(|asking| asking.answer(left)) else {
-                break;
-            };
-            open -= 1;
+            let Some(asking) = &self.asking else { break };
+            let Some((Question { number, at }, standing)) = asking.answer(left) else { break };
             let (Some(watched), Some(look)) = (self.watched.get_mut(number), looks.get_mut(number)) else {
                 continue;
             };
+            // An answer that comes a pass late tells of then: that something did not run says nothing of now.
+            let is_late = at < now && !matches!(standing, Standing::Active(_));
+            if let Some(unit) = watched.finder.unit.as_ref().filter(|_| is_late) {
+                asking.ask(Question { number, at: now }, unit);
+                continue;
+            }
+            open -= 1;
             watched.is_asked = false;
             watched.was_active = (standing == Standing::Active(None)).then_some(now);
             *look = Some(watched.finder.of_unit(standing, self.clock.as_ref(), &mut self.buffer));

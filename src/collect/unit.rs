@@ -39,7 +39,7 @@ impl Unit {
                 command.arg(format!("--machine={user}@.host"));
             }
         }
-        command.args(["show", "--property=LoadState,ActiveState,MainPID", "--", &self.name]);
+        command.args(["show", "--property=ActiveState,MainPID", "--", &self.name]);
         match child::answer(&mut command, PATIENCE) {
             Ok(answer) if answer.status.success() => parse(&answer.stdout),
             Ok(answer) => Standing::Unknown(Some(first_line(&answer.stderr))),
@@ -66,9 +66,6 @@ fn parse(text: &str) -> Standing {
     let property = |name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
     };
-    if property("LoadState") == "not-found" {
-        return Standing::Unknown(Some("there is no such unit".into()));
-    }
     match property("ActiveState") {
         "active" | "reloading" => {
             Standing::Active(property("MainPID").parse().ok().filter(|pid: &u32| *pid > 0))
@@ -78,20 +75,29 @@ fn parse(text: &str) -> Standing {
     }
 }
 
+/// One question: whose, and when it was asked by the steady clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question {
+    /// The place of the service among those that are watched.
+    pub(super) number: usize,
+    /// When it was asked.
+    pub(super) at: Duration,
+}
+
 /// Asks about units on a thread of its own, so that a manager that hangs holds nothing else up.
 pub(super) struct Asking {
-    questions: mpsc::Sender<(usize, Unit)>,
-    answers: mpsc::Receiver<(usize, Standing)>,
+    questions: mpsc::Sender<(Question, Unit)>,
+    answers: mpsc::Receiver<(Question, Standing)>,
 }
 
 impl Asking {
     /// Begins; the thread ends when this is dropped.
     pub(super) fn begin() -> io::Result<Self> {
-        let (questions, asked) = mpsc::channel::<(usize, Unit)>();
+        let (questions, asked) = mpsc::channel::<(Question, Unit)>();
         let (told, answers) = mpsc::channel();
         thread::Builder::new().name("units".into()).spawn(move || {
-            for (number, unit) in asked {
-                if told.send((number, unit.ask())).is_err() {
+            for (question, unit) in asked {
+                if told.send((question, unit.ask())).is_err() {
                     break;
                 }
             }
@@ -100,13 +106,13 @@ impl Asking {
     }
 
     /// Asks a question.
-    pub(super) fn ask(&self, number: usize, unit: &Unit) {
+    pub(super) fn ask(&self, question: Question, unit: &Unit) {
         // The thread ends only after this; if it died, there is no answer, which is told as such.
-        let _ = self.questions.send((number, unit.clone()));
+        let _ = self.questions.send((question, unit.clone()));
     }
 
     /// An answer, if one comes within a time.
-    pub(super) fn answer(&self, within: Duration) -> Option<(usize, Standing)> {
+    pub(super) fn answer(&self, within: Duration) -> Option<(Question, Standing)> {
         self.answers.recv_timeout(within).ok()
     }
 }
@@ -127,7 +133,8 @@ mod tests {
         check("loaded", "failed", "0", Standing::Inactive);
         check("loaded", "inactive", "0", Standing::Inactive);
         check("loaded", "activating", "42", Standing::Unknown(None));
-        check("not-found", "inactive", "0", Standing::Unknown(Some("there is no such unit".into())));
+        // One that is not installed, or a transient one that has gone, does not run.
+        check("not-found", "inactive", "0", Standing::Inactive);
         assert_eq!(parse(""), Standing::Unknown(None));
     }
 }

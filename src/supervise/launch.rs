@@ -65,6 +65,10 @@ pub(super) fn launch(service: &Service, mark: &str, output: &Output) -> Result<C
         ]);
     }
     command.envs(&service.environment.0).env(MARK, mark);
+    if let Some(user) = &user {
+        // Some programs open their output anew, as /dev/stderr.
+        output.give_to(user.uid.as_raw(), user.gid.as_raw()).map_err(|error| kept(&error))?;
+    }
     let directory = service.directory.as_ref().map(PathBuf::from).or_else(|| user.map(|user| user.dir));
     if let Some(directory) = &directory {
         let found = fs::metadata(directory);
@@ -73,7 +77,7 @@ pub(super) fn launch(service: &Service, mark: &str, output: &Output) -> Result<C
         }
         command.current_dir(directory);
     }
-    let file = |file: io::Result<_>| file.map_err(|error| format!("its output cannot be kept: {error}"));
+    let file = |file: io::Result<_>| file.map_err(|error| kept(&error));
     command
         .stdin(Stdio::null())
         .stdout(file(output.to_write())?)
@@ -81,6 +85,10 @@ pub(super) fn launch(service: &Service, mark: &str, output: &Output) -> Result<C
         .process_group(0)
         .spawn()
         .map_err(|error| format!("{} cannot be started: {error}", program.to_string_lossy()))
+}
+
+fn kept(error: &io::Error) -> String {
+    format!("its output cannot be kept: {error}")
 }
 
 /// The command as the owner wrote it, in words.

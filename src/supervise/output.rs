@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -102,6 +102,11 @@ impl Output {
     /// The file for a program to write to.
     pub(super) fn to_write(&self) -> io::Result<File> {
         self.file.try_clone()
+    }
+
+    /// Makes it a user's own; root goes on reading and cutting it.
+    pub(super) fn give_to(&self, user: u32, group: u32) -> io::Result<()> {
+        fchown(&self.file, Some(user), Some(group))
     }
 
     /// The end of what this start printed, without control characters that are no line ends.

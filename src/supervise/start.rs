@@ -32,8 +32,10 @@ const SETTLES: Duration = Duration::from_secs(1);
 const TERM_PATIENCE: Duration = Duration::from_secs(10);
 /// Time that it takes to be gone after SIGKILL, at most; then it hangs in the kernel.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
-/// Time between two questions to systemctl.
-const UNIT_PAUSE: Duration = Duration::from_secs(1);
+/// Time for which a start is looked at in each round; most services are up by then.
+const QUICK: Duration = Duration::from_secs(3);
+/// Time between two looks from then on, and between two questions to systemctl.
+const SLOW_PAUSE: Duration = Duration::from_millis(700);
 
 /// One start.
 pub(super) struct Starting {
@@ -47,7 +49,9 @@ pub(super) struct Starting {
     buffer: Buffer,
     /// What ran before, where the command itself is to see to its end, as that of a unit's manager does.
     replaced: Option<Seen>,
-    /// When its unit was last asked about.
+    /// When it was first looked for.
+    began: Option<Duration>,
+    /// When it was last looked for.
     asked: Option<Duration>,
 }
 
@@ -102,6 +106,7 @@ impl Starting {
             output: None,
             buffer: Buffer::default(),
             replaced: None,
+            began: None,
             asked: None,
         }
     }
@@ -155,7 +160,21 @@ impl Starting {
 
     /// Looks before anything is started: what runs already is not started beside itself.
     fn look_first(&mut self, world: &World, outputs: &mut Outputs, now: Duration) -> Step {
+        if !self.may_look(now) {
+            return Step::Stay(Phase::New);
+        }
         let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
+        // What its manager is just bringing up, or does not tell of, is not started beside that.
+        if let (Look::Unknown(problem), Some(_), false) =
+            (&look, &self.settings.unit, self.start.is_asked_for)
+        {
+            if now.saturating_sub(self.began.unwrap_or(now)) < self.settings.grace {
+                return Step::Stay(Phase::New);
+            }
+            let why = problem.as_deref().unwrap_or("it has been on its way up all the while");
+            let reason = format!("it cannot be told whether it runs: {why}");
+            return Step::End(Outcome::Failed(reason), None, None);
+        }
         if let Look::Found(running) = look {
             let is_anew =
                 |pid: &u32| self.start.is_up && self.start.is_asked_for || self.start.stop == Some(*pid);
@@ -345,6 +364,21 @@ impl Starting {
         Step::Stay(Phase::Clearing { child, of, reason, until: now + KILL_PATIENCE, is_killed: true })
     }
 
+    /// Whether it is time for another look: one is a whole process table, or, for a unit, a process of its own.
+    fn may_look(&mut self, now: Duration) -> bool {
+        let began = *self.began.get_or_insert(now);
+        let pause = match now.saturating_sub(began) {
+            _ if self.settings.unit.is_some() => SLOW_PAUSE,
+            since if since < QUICK => Duration::ZERO,
+            _ => SLOW_PAUSE,
+        };
+        let is_time = self.asked.is_none_or(|asked| now.saturating_sub(asked) >= pause);
+        if is_time {
+            self.asked = Some(now);
+        }
+        is_time
+    }
+
     /// The process it runs as now, and since when it has been seen.
     fn found(
         &mut self,
@@ -352,12 +386,8 @@ impl Starting {
         now: Duration,
         before: Option<(Running, Duration)>,
     ) -> Option<(Running, Duration)> {
-        if self.settings.unit.is_some() {
-            // Each look is a process.
-            if self.asked.is_some_and(|asked| now.saturating_sub(asked) < UNIT_PAUSE) {
-                return before;
-            }
-            self.asked = Some(now);
+        if !self.may_look(now) {
+            return before;
         }
         let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
         let Look::Found(running) = look else { return None };

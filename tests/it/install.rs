@@ -115,7 +115,7 @@ fn the_configuration_is_checked_and_named_in_the_unit() {
     assert_eq!(desk.ask(&["install", "--user"]).code, Some(0));
     let config = desk.home.config().unwrap();
     let check = format!("--config \"{}\"", config.display());
-    assert_eq!(desk.unit().matches(&check).count(), 2, "{}", desk.unit());
+    assert_eq!(desk.unit().matches(&check).count(), 3, "{}", desk.unit());
 
     fs::write(&config, "[DEFAULT]\npolling_time = often\n").unwrap();
     let broken = desk.ask(&["install", "--user"]);

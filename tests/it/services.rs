@@ -365,26 +365,30 @@ fn what_a_failed_start_has_left_of_another_service_is_left_alone() {
 #[test]
 fn after_a_crash_in_the_middle_of_a_start_it_looks_before_it_leaps() {
     let programs = Programs::new();
-    let late = programs.script("late.sh", STAYS);
+    let (late, bare) = (programs.script("late.sh", STAYS), programs.script("bare.sh", STAYS));
+    // The second leaves nothing by which it could be told whose it is.
     let home = Home::with_toml(&format!(
-        "{HEAD}{}",
-        service("late", &format!("match = \"{late}\"\nsh = true\nrestart = \"sleep 4; exec sh {late}\""))
+        "{HEAD}{}{}",
+        service("late", &format!("match = \"{late}\"\nsh = true\nrestart = \"sleep 4; exec sh {late}\"")),
+        service("bare", &format!("match = \"{bare}\"\nrestart = \"env -i sh -c 'sleep 4; exec sh {bare}'\""))
     ));
     let daemon = home.start();
-    until("the order", || count(&home, "restart_ordered", "late") == 1);
-    until("its shell", || {
-        processes().iter().any(|(_, words)| words.iter().any(|word| word.starts_with("sleep 4; ")))
-    });
+    let names = ["late", "bare"];
+    until("the orders", || names.iter().all(|name| count(&home, "restart_ordered", name) == 1));
+    let is_shell = |words: &[String]| words.iter().any(|word| word.starts_with("sleep 4; "));
+    until("their shells", || processes().iter().filter(|(_, words)| is_shell(words)).count() >= 2);
     daemon.kill();
     let daemon = home.start();
-    until("the service", || programs.pid("late.sh").is_some());
-    until("its recovery", || count(&home, "service_recovered", "late") == 1);
-    let outcomes: Vec<String> = events(&home, "restart_finished", "late")
-        .iter()
-        .map(|row| row["outcome"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(outcomes, ["unknown", "already_running"]);
-    assert_eq!(programs.running("late.sh").len(), 1);
+    for (name, script) in [("late", "late.sh"), ("bare", "bare.sh")] {
+        until("the service", || programs.pid(script).is_some());
+        until("its recovery", || count(&home, "service_recovered", name) == 1);
+        let outcomes: Vec<String> = events(&home, "restart_finished", name)
+            .iter()
+            .map(|row| row["outcome"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!((name, outcomes), (name, vec!["unknown".to_owned()]));
+        assert_eq!(programs.running(script).len(), 1);
+    }
     assert_eq!(daemon.stop(), Some(0));
 }
 

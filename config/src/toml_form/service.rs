@@ -15,6 +15,7 @@ use crate::{
     bounds::{self, RunsInShell},
     mistake::{did_you_mean, quote},
     nearest::nearest,
+    span,
 };
 
 /// How a service may be found.
@@ -99,6 +100,16 @@ fn read_start(walk: &mut Walk<'_>, table: &Section<'_>, service: &mut Service) {
     let set_by = ["backoff_max", "backoff"].into_iter().find(|key| table.value(key).is_some());
     if let (Some(key), Err(what)) = (set_by, bounds::waits(service.backoff, service.backoff_max)) {
         walk.mistake_at(table, key, &what);
+    }
+    let starts_take = service.grace.saturating_mul(service.start_limit);
+    if service.restart.is_some() && service.start_limit > 0 && starts_take > service.start_limit_interval {
+        let what = format!(
+            "{} starts of {} each never fall within the start_limit_interval of {}: it is never given up",
+            service.start_limit,
+            span::format(service.grace),
+            span::format(service.start_limit_interval)
+        );
+        walk.warn_at(table, "grace", &what);
     }
     if table.value("restart").is_none() {
         for key in without_effect(service) {

@@ -184,8 +184,11 @@ fn pause(ask: &Ask<'_>, service: &Service) -> Answer {
     if watched.is_some_and(|watched| watched.paused.is_some()) {
         return Answer::text(format!("{name} is not watched already. \"watch {name}\" resumes."));
     }
-    let mut answer =
-        Answer::text(format!("{name} is left alone: neither told of nor started, until \"watch {name}\"."));
+    let under_way = watched.is_some_and(|watched| watched.ordered.is_some());
+    let but = if under_way { "; the start that is under way goes on" } else { "" };
+    let mut answer = Answer::text(format!(
+        "{name} is left alone: neither told of nor started, until \"watch {name}\"{but}."
+    ));
     answer.events = stop_watching(ask.state, ask.now.at, name, ask.from);
     answer
 }

@@ -36,7 +36,7 @@ pub(super) fn sampled(state: &State, pass: Pass) -> Vec<Event> {
     let state = after_gap.as_ref().unwrap_or(state);
     let mut changes = changes(state, &pass);
     let sampled = Event::Sampled(pass.sample);
-    if !pass.missing.is_empty() {
+    if pass.missing.iter().any(|name| service::may_start(state, name)) {
         // What is started, and what is said about it, depends on what this pass found missing.
         let mut known = state.clone();
         for event in std::iter::once(&sampled).chain(&changes) {

@@ -164,6 +164,14 @@ fn hope(state: &State, settings: &Service, pass: &Pass) -> String {
     }
 }
 
+/// Whether a start of a missing service is to be thought of at all.
+pub(super) fn may_start(state: &State, name: &str) -> bool {
+    let settings = state.rules.services.iter().find(|settings| settings.name == name);
+    let watched = state.services.get(name);
+    settings.is_some_and(|settings| settings.restart.is_some())
+        && watched.is_none_or(|watched| watched.paused.is_none() && watched.ordered.is_none())
+}
+
 /// The starts that are due. The state has been told what is missing.
 pub(super) fn starts(state: &State, now: Timestamp) -> Vec<Event> {
     let is_due = |service: &&Service| service::start_at(state, service).is_some_and(|at| at <= now);
