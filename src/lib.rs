@@ -1,7 +1,6 @@
 //! The daemon: edges and wiring around the pure core.
 
 pub mod address;
-pub mod child;
 pub mod clock;
 pub mod collect;
 pub mod control;

@@ -4,6 +4,7 @@
 //! What only the program can do - run the daemon, answer a chat line with a fresh reading - is given as [`Edges`].
 
 pub mod args;
+pub mod child;
 pub mod commands;
 mod dispatch;
 pub mod edges;

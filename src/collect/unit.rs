@@ -4,7 +4,7 @@ use std::{io, process::Command, sync::mpsc, thread, time::Duration};
 
 use nix::unistd::{Uid, User};
 
-use crate::child;
+use systembot_cli::child;
 
 /// Time that systemctl gets; its own patience with a manager that hangs is 25 s.
 const PATIENCE: Duration = Duration::from_secs(3);

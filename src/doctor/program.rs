@@ -10,7 +10,7 @@ use std::{
 use rustix::fs::Access;
 use systembot_config::Env;
 
-use crate::child;
+use systembot_cli::child;
 
 /// Time that a program has for its answer; systemctl and its like take milliseconds, and 25 s where D-Bus hangs.
 const PATIENCE: Duration = Duration::from_secs(5);

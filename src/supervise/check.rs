@@ -9,7 +9,9 @@ use systembot_model::{
 use tokio::{net::TcpStream, task::JoinHandle, time};
 use tracing::warn;
 
-use crate::{child, inbox::Inbox};
+use systembot_cli::child;
+
+use crate::inbox::Inbox;
 
 /// Failures in a row that count as one: a single one may be chance.
 const FAILURES: u32 = 2;

@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Uid, User};
 use systembot_model::rules::Service;
 
 use super::{output::Output, remains::MARK};
-use crate::child;
+use systembot_cli::child;
 
 /// Variables that speak to the daemon alone: what it starts must not take its watchdog or its sockets for its own.
 const OWN_VARIABLES: [&str; 16] = [

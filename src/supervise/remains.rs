@@ -8,13 +8,12 @@ use rustix::{
 };
 use systembot_model::Seq;
 
-use crate::{
-    child,
-    collect::{
-        Roots,
-        file::Buffer,
-        process::{Stat, pids},
-    },
+use systembot_cli::child;
+
+use crate::collect::{
+    Roots,
+    file::Buffer,
+    process::{Stat, pids},
 };
 
 /// Name of the variable that marks what a start started, however it detaches itself.

@@ -18,12 +18,11 @@ use super::{
     output::{Output, Outputs},
     remains,
 };
-use crate::{
-    child,
-    collect::{
-        file::Buffer,
-        look::{Finder, Look, Running},
-    },
+use systembot_cli::child;
+
+use crate::collect::{
+    file::Buffer,
+    look::{Finder, Look, Running},
 };
 
 /// Time for which a service must be seen before it counts as up: what dies at once has not come up.

@@ -6,23 +6,21 @@
 use std::{
     ffi::OsString,
     fs,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::mpsc,
-    thread,
+    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process};
 use systembot_config::{Env, data_dir, find};
 use systembot_storage::remote::Client;
 
 use super::{Outcome, View};
 use crate::{
     args::{Global, Unit},
+    child,
     setup::read,
 };
 
@@ -41,8 +39,6 @@ const ORIGINAL: &str = "system_bot.service";
 const STAMP: &str = "# Written by `systembot install`, not overwritten once changed; checksum ";
 /// Time for a command: a start is waited for, which may take ten minutes where a log of years is read anew.
 const LIMIT: Duration = Duration::from_secs(630);
-/// Of what a command says, so much is read.
-const SAID_BYTES: u64 = 4096;
 
 /// Writes and enables the unit.
 ///
@@ -468,39 +464,13 @@ fn denied(error: io::Error, path: &Path) -> anyhow::Error {
 fn run(words: &[OsString]) -> Result<()> {
     let typed = line(words);
     let (program, arguments) = words.split_first().context("no command")?;
-    let spawned = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = spawned.with_context(|| format!("`{typed}` cannot be run"))?;
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let (ended, end) = mpsc::channel();
-    thread::spawn(move || {
-        let mut said = Vec::new();
-        if let Some(stderr) = &mut child.stderr {
-            // What cannot be read was not said.
-            let _ = stderr.take(SAID_BYTES).read_to_end(&mut said);
-        }
-        drop(child.stderr.take());
-        // Nobody waits any more where its time was up.
-        let _ = ended.send((child.wait(), said));
-    });
-    let Ok((status, said)) = end.recv_timeout(LIMIT) else {
-        if let Some(pid) = pid {
-            // It has ended in this very moment: as good.
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        bail!("`{typed}` did not end within {} s", LIMIT.as_secs());
-    };
-    let status = status.with_context(|| format!("`{typed}`"))?;
-    if status.success() {
+    let answer = child::answer(Command::new(program).args(arguments), LIMIT)
+        .with_context(|| format!("`{typed}` cannot be run"))?;
+    if answer.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&said);
-    let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it did not say why");
-    bail!("`{typed}` failed: {said}");
+    let said = answer.stderr.lines().map(str::trim).find(|line| !line.is_empty());
+    bail!("`{typed}` failed: {}", said.unwrap_or("it did not say why"));
 }
 
 /// A command as it is typed.
