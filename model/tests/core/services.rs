@@ -556,3 +556,47 @@ proptest! {
         prop_assert!(!texts(&events).is_empty());
     }
 }
+
+#[test]
+fn a_muted_service_is_given_up_in_silence() {
+    let mut sim = watching(vec![Service { start_limit: 1, ..service("web") }]);
+    look(&mut sim, &[]);
+    sim.ask("mute web for 1h");
+    finish(&mut sim, "web", failed(), None);
+    assert_eq!(kinds(&sim.pass_time(60)), ["restart_given_up"]);
+}
+
+#[test]
+fn a_check_waits_for_the_back_off_too() {
+    let check = Check {
+        probe: Probe::Tcp("localhost:1".into()),
+        timeout: Duration::from_secs(1),
+        interval: Duration::from_secs(1),
+        restart: true,
+    };
+    let backoff = Duration::from_secs(200);
+    let mut sim = watching(vec![Service { check: Some(check), backoff, ..service("web") }]);
+    look(&mut sim, &[("web", 7)]);
+    let refused = || Input::Checked { service: "web".into(), problem: Some("refused".into()) };
+    sim.step(refused());
+    assert_eq!(kinds(&sim.step(refused())), ["restart_ordered"]);
+    finish(&mut sim, "web", failed(), None);
+    // Beyond its grace, but not beyond the wait.
+    sim.wait(100);
+    assert!(sim.step(refused()).is_empty());
+    sim.wait(100);
+    assert_eq!(kinds(&sim.step(refused())), ["restart_ordered"]);
+}
+
+#[test]
+fn of_an_output_the_end_is_recorded() {
+    let mut sim = watching(vec![service("web")]);
+    look(&mut sim, &[]);
+    let ordered = ordered(&sim, "web").unwrap();
+    let output = format!("{}\u{e9}nd", "x".repeat(10_000));
+    let ended =
+        Finished { service: "web".into(), ordered, outcome: failed(), seen: None, output: output.clone() };
+    let events = sim.step(Input::RestartFinished(ended));
+    let Event::RestartFinished { output: kept, .. } = &events[0] else { panic!("{events:?}") };
+    assert!(kept.len() <= 4096 && kept.len() > 4000 && output.ends_with(kept.as_str()));
+}
