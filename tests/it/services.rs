@@ -289,6 +289,8 @@ fn one_that_never_comes_up_is_given_up_told_and_left_alone_until_asked_for() {
         )
     });
     assert_eq!(state(&home, "bad"), "given_up");
+    let why = home.ask(&["why", "1"]).stdout;
+    assert!(why.contains("now") && why.contains("given up: 3 starts in 10 min"), "{why}");
     // A new life of the daemon knows.
     daemon.kill();
     let daemon = home.start();

@@ -71,6 +71,7 @@ fn facts(why: &Why, view: &View<'_>) -> Vec<(&'static str, String)> {
     add("told", Some(told(alert, view)));
     add("acknowledged", alert.acknowledged.as_ref().map(|(at, by)| format!("{} by {by}", time(*at))));
     add("resolved", Some(resolved(alert, view)));
+    add("now", why.present.clone().filter(|now| *now != fired.message));
     let rules = why.rules.as_deref().map(Rules::from_json);
     add("settings", rules.and_then(|rules| settings(&fired.rule, &rules)));
     add("rule version", Some(fired.rule_version.to_string()));
@@ -166,6 +167,7 @@ fn write_json(why: &Why, view: &mut View<'_>) -> Result<()> {
         ("limit", json::optional(fired.limit)),
         ("length", fired.length.into()),
         ("told", fired.told.into()),
+        ("present", json::maybe(why.present.as_deref())),
         ("rule_version", fired.rule_version.into()),
         ("configured", fired.configured.get().into()),
         ("settings", rules.unwrap_or_default()),
@@ -195,6 +197,7 @@ mod tests {
         vec![Row::Why(Box::new(Why {
             alert: alert(12),
             rules: Some("{\"standard_deviations\":2.5}".into()),
+            present: Some("load1 is 0.50".into()),
             around: around.collect(),
             earlier: vec![earlier],
         }))]
@@ -217,6 +220,7 @@ fired         2026-11-22 09:30:00
 told          at once
 acknowledged  2026-11-22 09:35:00 by console
 resolved      firing still
+now           load1 is 0.50
 settings      2.5 standard deviations, of 2 to 100 samples
 rule version  1
 around it     ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█▁▁▁▁▁▁▁▁▁ 0.50 to 7.50 in 19 min

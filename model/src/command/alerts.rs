@@ -69,6 +69,10 @@ pub(super) fn why(ask: &Ask<'_>) -> Answer {
             of(stdev)
         );
     }
+    let now = present(ask.state, alert);
+    if now != fired.message {
+        text += &format!("\nNow: {now}.");
+    }
     Answer::text(text)
 }
 

@@ -18,8 +18,8 @@ use crate::{
 pub use reload::Reread;
 pub use service::Finished;
 pub(crate) use service::{ordered, stop_watching};
-pub use told::due;
-pub(crate) use told::{present, tell_still_wrong};
+pub(crate) use told::tell_still_wrong;
+pub use told::{due, present};
 
 /// What the world hands to the daemon.
 #[derive(Clone, Debug, PartialEq)]

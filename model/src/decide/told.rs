@@ -85,7 +85,7 @@ fn covers(scope: &str, alert: &Alert) -> bool {
 
 /// The present sentence about an open alert, as it would be told now.
 #[must_use]
-pub(crate) fn present(state: &State, alert: &Alert) -> String {
+pub fn present(state: &State, alert: &Alert) -> String {
     let Some(condition) = state::condition(alert) else { return alert.fired.message.clone() };
     if RuleKind::SERVICE.contains(&condition.rule) {
         let name = condition.series.label().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use systembot_model::{Event, alert::Alert};
+use systembot_model::{Event, State, alert::Alert, decide::present};
 
 use super::Why;
 use crate::{
@@ -44,7 +44,7 @@ pub(super) fn all(reader: &Reader) -> Result<BTreeMap<u64, Alert>, Error> {
 }
 
 /// One alert with what it was judged by; `None` if there is none of that number.
-pub(super) fn why(reader: &Reader, id: u64) -> Result<Option<Why>, Error> {
+pub(super) fn why(reader: &Reader, state: &State, id: u64) -> Result<Option<Why>, Error> {
     let mut alerts = all(reader)?;
     let Some(alert) = alerts.remove(&id) else { return Ok(None) };
     let configured = reader.event(alert.fired.configured)?;
@@ -74,5 +74,6 @@ pub(super) fn why(reader: &Reader, id: u64) -> Result<Option<Why>, Error> {
         .cloned()
         .collect();
     earlier.reverse();
-    Ok(Some(Why { alert, rules, around, earlier }))
+    let present = state.alerts.get(&id).map(|open| present(state, open));
+    Ok(Some(Why { alert, rules, present, around, earlier }))
 }

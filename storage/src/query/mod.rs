@@ -47,7 +47,7 @@ pub fn answer(reader: &Reader, state: &State, request: &Request, sink: Sink<'_>)
             each(sink, wanted.map(|alert| Ok(Row::Alert(alert))))?;
         }
         Request::Why { id } => {
-            if let Some(why) = alerts::why(reader, *id)? {
+            if let Some(why) = alerts::why(reader, state, *id)? {
                 one(sink, Row::Why(Box::new(why)));
             }
         }
@@ -286,6 +286,8 @@ pub struct Why {
     pub alert: Alert,
     /// The settings in force when it fired, as JSON.
     pub rules: Option<String>,
+    /// The sentence about it as it would be told now, while it is open.
+    pub present: Option<String>,
     /// Its series around the moment it fired: 30 minutes before to 5 after.
     pub around: Vec<(Timestamp, f64)>,
     /// Earlier alerts of the same rule and series, newest last, at most five.

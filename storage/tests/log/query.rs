@@ -333,15 +333,20 @@ fn an_alert_is_explained_with_settings_samples_and_those_before_it() {
     let mut world = alerted();
     check(&mut world, &Request::Why { id: 4 }, &[]);
     for _ in 0..2 {
-        let rows = asked(&world.reader(), &State::default(), &Request::Why { id: 2 });
+        let mut state = State::default();
+        world.records(0).iter().for_each(|record| state.apply(record));
+        let rows = asked(&world.reader(), &state, &Request::Why { id: 2 });
         let [Row::Why(why)] = rows.as_slice() else { panic!("{rows:?}") };
-        let Why { alert, rules, around, earlier } = why.as_ref();
+        let Why { alert, rules, present, around, earlier } = why.as_ref();
+        // A rule that this version does not know is told as it fired.
+        assert_eq!(present.as_deref(), Some("load1 is high"));
         assert_eq!((alert.fired.id, alert.fired_at), (2, at(3_000)));
         assert_eq!(rules.as_deref(), Some(Rules::default().to_json().as_str()));
         assert_eq!(around, &[(at(1_000), 9.0), (at(2_000), 1.0)]);
         assert_eq!(earlier.iter().map(|alert| alert.fired.id).collect::<Vec<_>>(), [1]);
         let rows = asked(&world.reader(), &State::default(), &Request::Why { id: 3 });
         let [Row::Why(why)] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!(why.present, None, "nothing is told of what is not open");
         assert_eq!((why.around.len(), why.earlier.len()), (0, 0), "the others are about another series");
         world.reopen();
     }
