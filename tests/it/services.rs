@@ -163,7 +163,7 @@ fn services_of_each_kind_are_started_again() {
     let run = |path: &str| format!("match = \"{path}\"\nrestart = \"sh {path}\"");
     let cases = [
         ("fore", "fore.sh", run(&fore)),
-        ("forked", "forked.sh", format!("match = \"forked.sh\"\nrestart = \"sh {launcher}\"")),
+        ("forked", "forked.sh", format!("match = \"{forked}\"\nrestart = \"sh {launcher}\"")),
         ("pidfile", "with_pid.sh", format!("pidfile = \"{pidfile}\"\nrestart = \"sh {with_pid}\"")),
         ("late", "late.sh", format!("match = \"{late}\"\nsh = true\nrestart = \"sleep 2; exec sh {late}\"")),
         ("noisy", "noisy.sh", run(&noisy)),
