@@ -829,3 +829,23 @@ fn root_starts_a_service_as_the_user_it_is_watched_as_and_nobody_else_can() {
     }
     assert_eq!(daemon.stop(), Some(0));
 }
+
+#[test]
+fn one_failure_of_a_check_may_be_chance() {
+    let programs = Programs::new();
+    let fore = programs.script("fore.sh", STAYS);
+    let count_file = programs.path("count").display().to_string();
+    let check = programs
+        .script("check", &format!("echo x >> {count_file}; [ $(($(wc -l < {count_file}) % 2)) = 0 ]\n"));
+    let home = Home::with_toml(&format!(
+        "{HEAD}{}[service.check]\ncommand = \"sh {check}\"\ninterval = \"1s\"\n",
+        service("web", &format!("match = \"{fore}\"\nrestart = \"sh {fore}\""))
+    ));
+    let daemon = home.start();
+    until("it to run", || state(&home, "web") == "running");
+    let checks = || fs::read_to_string(&count_file).unwrap_or_default().lines().count();
+    let before = checks();
+    until("five checks", || checks() >= before + 5);
+    assert_eq!(count(&home, "service_unhealthy", "web"), 0);
+    assert_eq!(daemon.stop(), Some(0));
+}
