@@ -1,5 +1,6 @@
 //! The daemon: edges and wiring around the pure core.
 
+mod account;
 pub mod address;
 pub mod clock;
 pub mod collect;

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use nix::unistd::User;
 use rustix::fs::OFlags;
 use systembot_model::{number, rules::Service, service::Seen};
 
@@ -18,7 +17,7 @@ use super::{
     process::{Stat, pids, user_id},
     unit::{Standing, Unit},
 };
-use crate::clock::Clock;
+use crate::{account, clock::Clock};
 
 /// Longest pidfile that is read: a number and a line end, with room for what some write behind it.
 const PIDFILE_BYTES: usize = 64;
@@ -119,10 +118,7 @@ impl Finder {
     /// Looks the user up, once; says what is wrong with it.
     pub(super) fn resolve_user(&mut self) -> Option<String> {
         let name = self.service.user.as_ref().filter(|_| self.user.is_none())?;
-        self.user = match name.parse() {
-            Ok(number) => Some(number),
-            Err(_) => User::from_name(name).ok().flatten().map(|user| user.uid.as_raw()),
-        };
+        self.user = account::number(name);
         if self.user.is_some() {
             None
         } else {

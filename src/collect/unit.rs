@@ -2,9 +2,9 @@
 
 use std::{io, process::Command, sync::mpsc, thread, time::Duration};
 
-use nix::unistd::{Uid, User};
-
 use systembot_cli::child;
+
+use crate::account;
 
 /// Time that systemctl gets; its own patience with a manager that hangs is 25 s.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -30,16 +30,17 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
+    /// What tells systemctl whose manager is meant.
+    pub(crate) fn whose(&self) -> Vec<String> {
+        let Some(user) = &self.user else { return Vec::new() };
+        let other = (!account::is_own(user)).then(|| format!("--machine={user}@.host"));
+        std::iter::once("--user".to_owned()).chain(other).collect()
+    }
+
     /// Asks how it stands.
     pub(crate) fn ask(&self) -> Standing {
         let mut command = Command::new("systemctl");
-        if let Some(user) = &self.user {
-            command.arg("--user");
-            if !is_own(user) {
-                command.arg(format!("--machine={user}@.host"));
-            }
-        }
-        command.args(["show", "--property=ActiveState,MainPID", "--", &self.name]);
+        command.args(self.whose()).args(["show", "--property=ActiveState,MainPID", "--", &self.name]);
         match child::answer(&mut command, PATIENCE) {
             Ok(answer) if answer.status.success() => parse(&answer.stdout),
             Ok(answer) => Standing::Unknown(Some(first_line(&answer.stderr))),
@@ -51,24 +52,20 @@ impl Unit {
     }
 }
 
+/// The value of `KEY=` in lines as `systemctl show` prints them.
+pub(crate) fn property<'t>(text: &'t str, key: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+}
+
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or("systemctl failed").to_owned()
 }
 
-/// Whether a user, by name or number, is the one this process runs as.
-fn is_own(user: &str) -> bool {
-    let own = Uid::effective();
-    user.parse() == Ok(own.as_raw())
-        || User::from_name(user).ok().flatten().is_some_and(|known| known.uid == own)
-}
-
 fn parse(text: &str) -> Standing {
-    let property = |name: &str| {
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
-    };
-    match property("ActiveState") {
+    match property(text, "ActiveState").unwrap_or_default() {
         "active" | "reloading" => {
-            Standing::Active(property("MainPID").parse().ok().filter(|pid: &u32| *pid > 0))
+            let pid = property(text, "MainPID").and_then(|pid| pid.parse().ok());
+            Standing::Active(pid.filter(|pid: &u32| *pid > 0))
         }
         "inactive" | "failed" | "deactivating" => Standing::Inactive,
         _ => Standing::Unknown(None),

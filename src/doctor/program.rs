@@ -8,12 +8,14 @@ use std::{
 };
 
 use rustix::fs::Access;
+use systembot_cli::child;
 use systembot_config::Env;
 
-use systembot_cli::child;
+pub(super) use crate::collect::unit::property;
 
 /// Time that a program has for its answer; systemctl and its like take milliseconds, and 25 s where D-Bus hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where a program lies: its path, or the first in `$PATH` that may be executed.
 pub(super) fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
     if name.contains('/') {
@@ -33,9 +35,4 @@ pub(super) fn said(name: &str, args: &[&str], env: Env<'_>) -> Option<String> {
     let program = find(name, &env("PATH")?)?;
     let answer = child::answer(Command::new(program).args(args), PATIENCE).ok()?;
     answer.status.success().then_some(answer.stdout)
-}
-
-/// The value of `KEY=` in lines as `systemctl show` prints them.
-pub(super) fn property<'t>(text: &'t str, key: &str) -> Option<&'t str> {
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
 }

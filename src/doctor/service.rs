@@ -2,12 +2,13 @@
 
 use std::{ffi::OsString, fs, path::Path};
 
-use nix::unistd::{Uid, User};
+use nix::unistd::Uid;
 use systembot_cli::{Finding, Verdict};
 use systembot_config::Env;
 use systembot_model::rules::{Probe, Service};
 
 use super::{machine::Reading, program, settings::own_name};
+use crate::{account, collect::unit::Unit};
 
 /// Where a shell lies, by POSIX's custom.
 const SHELL: &str = "/bin/sh";
@@ -29,7 +30,7 @@ pub(super) fn service(service: &Service, reading: &Reading, config: Option<&Path
     let mut problems = Problems(Vec::new());
 
     if let Some(name) = &service.user {
-        match user(name) {
+        match account::find(name) {
             None => problems.add(Verdict::Failed, format!("there is no user {name}"), correct("user")),
             Some(user)
                 if user.uid != Uid::effective() && service.restart.is_some() && service.unit.is_none() =>
@@ -61,15 +62,6 @@ pub(super) fn service(service: &Service, reading: &Reading, config: Option<&Path
     Finding { check, verdict, found: found.join("; "), mend: Some(mend) }
 }
 
-/// A user by name or number.
-fn user(name: &str) -> Option<User> {
-    let found = match name.parse() {
-        Ok(number) => User::from_uid(Uid::from_raw(number)),
-        Err(_) => User::from_name(name),
-    };
-    found.ok().flatten()
-}
-
 /// Whether a service can be started as another user than this one.
 fn becoming(name: &str, env: Env<'_>, correct: &dyn Fn(&str) -> String, problems: &mut Problems) {
     if !Uid::effective().is_root() {
@@ -95,18 +87,9 @@ fn present(
         None => "start it".to_owned(),
     };
     if let Some(unit) = &service.unit {
-        // A unit of a user is asked of that user's manager.
-        let (manager, machine) = match &service.user {
-            Some(name) if user(name).is_some_and(|user| user.uid == Uid::effective()) => {
-                (vec!["--user"], String::new())
-            }
-            Some(name) => (vec!["--user"], format!("--machine={name}@.host")),
-            None => (Vec::new(), String::new()),
-        };
-        let whose = manager.iter().copied().chain([machine.as_str()]).filter(|word| !word.is_empty());
-        let whose: Vec<&str> = whose.collect();
+        let whose = Unit { name: unit.clone(), user: service.user.clone() }.whose();
         let show = ["show", "--property=LoadState,ActiveState", "--", unit.as_str()];
-        let all: Vec<&str> = whose.iter().copied().chain(show).collect();
+        let all: Vec<&str> = whose.iter().map(String::as_str).chain(show).collect();
         match program::said("systemctl", &all, env) {
             None => problems.add(
                 Verdict::Warning,

@@ -11,10 +11,11 @@ use std::{
 };
 
 use nix::unistd::{Gid, Uid, User};
+use systembot_cli::child;
 use systembot_model::rules::Service;
 
 use super::{output::Output, remains::MARK};
-use systembot_cli::child;
+use crate::account;
 
 /// Variables that speak to the daemon alone: what it starts must not take its watchdog or its sockets for its own.
 const OWN_VARIABLES: [&str; 16] = [
@@ -108,11 +109,7 @@ fn switched_to(service: &Service) -> Result<Option<User>, String> {
     if service.unit.is_some() {
         return Ok(None);
     }
-    let found = match name.parse() {
-        Ok(number) => User::from_uid(Uid::from_raw(number)),
-        Err(_) => User::from_name(name),
-    };
-    let user = found.ok().flatten().ok_or_else(|| format!("there is no user {name}"))?;
+    let user = account::find(name).ok_or_else(|| format!("there is no user {name}"))?;
     if user.uid == Uid::effective() {
         return Ok(None);
     }
