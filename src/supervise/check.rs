@@ -2,14 +2,13 @@
 
 use std::{process::Command, time::Duration};
 
+use systembot_cli::child;
 use systembot_model::{
     Input,
     rules::{Check, Probe, Service},
 };
 use tokio::{net::TcpStream, task::JoinHandle, time};
 use tracing::warn;
-
-use systembot_cli::child;
 
 use crate::inbox::Inbox;
 

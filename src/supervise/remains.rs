@@ -6,9 +6,8 @@ use rustix::{
     io::Errno,
     process::{Signal, kill_process, test_kill_process},
 };
-use systembot_model::Seq;
-
 use systembot_cli::child;
+use systembot_model::Seq;
 
 use crate::collect::{
     Roots,
@@ -24,11 +23,11 @@ pub(super) fn mark(data_dir: &Path, ordered: Seq) -> String {
     format!("{}@{}", ordered.get(), data_dir.display())
 }
 
-/// The processes that one start left running: those of its process group, and those that have its mark in their
-/// environment, as far as it can be read. Those that have ended and only wait to be taken note of do not count.
-pub(super) fn of_start(roots: &Roots, group: Option<u32>, mark: &str, buffer: &mut Buffer) -> Vec<u32> {
+/// The processes of a group, if one is meant, and those that have a mark in their environment, as far as that can be
+/// read. Those that have ended and only wait to be taken note of do not count.
+pub(super) fn find(roots: &Roots, group: Option<u32>, mark: Option<&str>, buffer: &mut Buffer) -> Vec<u32> {
     let own = std::process::id();
-    let entry = format!("{MARK}={mark}");
+    let entry = mark.map(|mark| format!("{MARK}={mark}"));
     let is_of_it = |pid: &u32| {
         let Some(stat) = Stat::read(&roots.proc, *pid, buffer).filter(|stat| !stat.is_zombie) else {
             return false;
@@ -36,22 +35,12 @@ pub(super) fn of_start(roots: &Roots, group: Option<u32>, mark: &str, buffer: &m
         if group == Some(stat.group) {
             return true;
         }
+        let Some(entry) = &entry else { return false };
         let environ = File::open(roots.proc.join(format!("{pid}/environ")));
         environ.is_ok_and(|file| buffer.fill(&file).is_ok())
             && buffer.content().split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes())
     };
     pids(roots).into_iter().filter(|pid| *pid != own).filter(is_of_it).collect()
-}
-
-/// The processes of a process group that have not ended.
-pub(super) fn of_group(roots: &Roots, group: u32, buffer: &mut Buffer) -> Vec<u32> {
-    let own = std::process::id();
-    let mut is_of_it = |pid: &u32| {
-        *pid != own
-            && Stat::read(&roots.proc, *pid, buffer)
-                .is_some_and(|stat| stat.group == group && !stat.is_zombie)
-    };
-    pids(roots).into_iter().filter(|pid| is_of_it(pid)).collect()
 }
 
 /// Whether a process is another user's, who alone may end it.

@@ -3,6 +3,7 @@
 use std::{process::Child, time::Duration};
 
 use rustix::process::{Signal, WaitIdStatus};
+use systembot_cli::child;
 use systembot_model::{
     Seq,
     decide::Finished,
@@ -18,8 +19,6 @@ use super::{
     output::{Output, Outputs},
     remains,
 };
-use systembot_cli::child;
-
 use crate::collect::{
     file::Buffer,
     look::{Finder, Look, Running},
@@ -65,7 +64,34 @@ enum Phase {
     /// The command was started.
     Launched { child: Child, until: Duration, found: Option<(Running, Duration)> },
     /// It has not come up, and what is left of it is told to end.
-    Clearing { child: Option<Child>, of: Seq, reason: String, until: Duration, is_killed: bool },
+    Clearing { child: Option<Child>, of: Seq, reason: String, notice: Notice },
+}
+
+/// Processes have been told to end.
+#[derive(Clone, Copy)]
+struct Notice {
+    until: Duration,
+    is_killed: bool,
+}
+
+impl Notice {
+    /// Tells them for the first time.
+    fn give(pids: &[u32], now: Duration) -> Self {
+        remains::signal(pids, Signal::TERM);
+        Self { until: now + TERM_PATIENCE, is_killed: false }
+    }
+
+    /// Insists on the end of those that are left once their time is up; their numbers, where nothing ends them.
+    fn insist(self, left: &[u32], now: Duration) -> Result<Self, String> {
+        if now < self.until {
+            return Ok(self);
+        }
+        if self.is_killed {
+            return Err(left.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        }
+        remains::signal(left, Signal::KILL);
+        Ok(Self { until: now + KILL_PATIENCE, is_killed: true })
+    }
 }
 
 /// A process that runs and is to end before the start.
@@ -76,8 +102,7 @@ struct Ending {
     is_leader: bool,
     /// Whether it has ended, and the rest of its group has been told to.
     is_rest: bool,
-    until: Duration,
-    is_killed: bool,
+    notice: Notice,
 }
 
 /// The end of a start: what is reported, and the program that was started, if it is a child of this process, to be
@@ -88,8 +113,6 @@ pub(super) type End = (Finished, Option<Child>);
 enum Step {
     /// Look again later.
     Stay(Phase),
-    /// Go on at once.
-    Go(Phase),
     /// It is over.
     End(Outcome, Option<Running>, Option<Child>),
 }
@@ -120,24 +143,21 @@ impl Starting {
 
     /// Does what can be done now; the end of it, once it has come.
     pub(super) fn go_on(&mut self, world: &World, outputs: &mut Outputs) -> Option<End> {
-        loop {
-            let phase = std::mem::replace(&mut self.phase, Phase::New);
-            match self.step(phase, world, outputs) {
-                Step::Go(phase) => self.phase = phase,
-                Step::Stay(phase) => {
-                    self.phase = phase;
-                    return None;
-                }
-                Step::End(outcome, running, child) => {
-                    let finished = Finished {
-                        service: self.settings.name.clone(),
-                        ordered: self.start.ordered,
-                        outcome,
-                        seen: running.map(|running| running.seen),
-                        output: self.output.as_ref().map(Output::end).unwrap_or_default(),
-                    };
-                    return Some((finished, child));
-                }
+        let phase = std::mem::replace(&mut self.phase, Phase::New);
+        match self.step(phase, world, outputs) {
+            Step::Stay(phase) => {
+                self.phase = phase;
+                None
+            }
+            Step::End(outcome, running, child) => {
+                let finished = Finished {
+                    service: self.settings.name.clone(),
+                    ordered: self.start.ordered,
+                    outcome,
+                    seen: running.map(|running| running.seen),
+                    output: self.output.as_ref().map(Output::end).unwrap_or_default(),
+                };
+                Some((finished, child))
             }
         }
     }
@@ -151,8 +171,8 @@ impl Starting {
                 self.waiting(world, outputs, now, (before, until, found))
             }
             Phase::Launched { child, until, found } => self.launched(world, now, child, until, found),
-            Phase::Clearing { child, of, reason, until, is_killed } => {
-                self.clearing(world, now, (child, of, reason, until, is_killed))
+            Phase::Clearing { child, of, reason, notice } => {
+                self.clearing(world, now, (child, of, reason, notice))
             }
         }
     }
@@ -185,35 +205,31 @@ impl Starting {
                 return self.launch(world, outputs, now);
             }
             return match stop {
-                Some(pid) => {
-                    remains::signal(&[pid], Signal::TERM);
-                    Step::Stay(Phase::Ending(Ending {
-                        pid,
-                        is_leader: running.stat.is_some_and(|stat| stat.group == pid),
-                        is_rest: false,
-                        until: now + TERM_PATIENCE,
-                        is_killed: false,
-                    }))
-                }
+                Some(pid) => Step::Stay(Phase::Ending(Ending {
+                    pid,
+                    is_leader: running.stat.is_some_and(|stat| stat.group == pid),
+                    is_rest: false,
+                    notice: Notice::give(&[pid], now),
+                })),
                 None => Step::End(Outcome::AlreadyRunning, Some(running), None),
             };
         }
         if let Some(before) =
             self.start.before.filter(|before| !self.remains(world, None, *before).is_empty())
         {
-            return Step::Go(Phase::Waiting { before, until: now + self.settings.grace, found: None });
+            return Step::Stay(Phase::Waiting { before, until: now + self.settings.grace, found: None });
         }
         self.launch(world, outputs, now)
     }
 
     fn ending(&mut self, world: &World, outputs: &mut Outputs, now: Duration, ending: Ending) -> Step {
-        let Ending { pid, is_leader, is_rest, until, is_killed } = ending;
+        let Ending { pid, is_leader, is_rest, notice } = ending;
         let look = self.finder.look(&world.roots, world.clock.as_ref(), &mut self.buffer);
         let is_there = matches!(&look, Look::Found(running) if running.seen.pid == Some(pid));
         let left = match is_there {
             true => vec![pid],
             false if is_leader => {
-                let group = remains::of_group(&world.roots, pid, &mut self.buffer);
+                let group = remains::find(&world.roots, Some(pid), None, &mut self.buffer);
                 self.without_others(group)
             }
             false => Vec::new(),
@@ -225,21 +241,17 @@ impl Starting {
                 Look::Missing | Look::Unknown(_) => self.launch(world, outputs, now),
             };
         }
-        if !is_there && !is_rest {
-            remains::signal(&left, Signal::TERM);
-            let until = now + TERM_PATIENCE;
-            return Step::Stay(Phase::Ending(Ending { is_rest: true, until, is_killed: false, ..ending }));
+        let notice =
+            if is_there || is_rest { notice.insist(&left, now) } else { Ok(Notice::give(&left, now)) };
+        match notice {
+            Ok(notice) => {
+                Step::Stay(Phase::Ending(Ending { is_rest: is_rest || !is_there, notice, ..ending }))
+            }
+            Err(pids) => {
+                let reason = format!("the process that runs, pid {pids}, does not end");
+                Step::End(Outcome::Failed(reason), None, None)
+            }
         }
-        if now < until {
-            return Step::Stay(Phase::Ending(ending));
-        }
-        if is_killed {
-            let pids: Vec<String> = left.iter().map(ToString::to_string).collect();
-            let reason = format!("the process that runs, pid {}, does not end", pids.join(", "));
-            return Step::End(Outcome::Failed(reason), None, None);
-        }
-        remains::signal(&left, Signal::KILL);
-        Step::Stay(Phase::Ending(Ending { until: now + KILL_PATIENCE, is_killed: true, ..ending }))
     }
 
     /// Waits for an earlier start, and ends what is left of it once its time is over too.
@@ -264,15 +276,8 @@ impl Starting {
         if now < until {
             return Step::Stay(Phase::Waiting { before, until, found });
         }
-        remains::signal(&left, Signal::TERM);
         let reason = format!("an earlier start had not come up within {}", span(self.settings.grace));
-        Step::Stay(Phase::Clearing {
-            child: None,
-            of: before,
-            reason,
-            until: now + TERM_PATIENCE,
-            is_killed: false,
-        })
+        Step::Stay(Phase::Clearing { child: None, of: before, reason, notice: Notice::give(&left, now) })
     }
 
     fn launch(&mut self, world: &World, outputs: &mut Outputs, now: Duration) -> Step {
@@ -331,36 +336,26 @@ impl Starting {
         if left.is_empty() {
             return Step::End(Outcome::Failed(reason), None, Some(child));
         }
-        remains::signal(&left, Signal::TERM);
-        Step::Stay(Phase::Clearing {
-            child: Some(child),
-            of: self.start.ordered,
-            reason,
-            until: now + TERM_PATIENCE,
-            is_killed: false,
-        })
+        let (of, notice) = (self.start.ordered, Notice::give(&left, now));
+        Step::Stay(Phase::Clearing { child: Some(child), of, reason, notice })
     }
 
     fn clearing(
         &mut self,
         world: &World,
         now: Duration,
-        (child, of, reason, until, is_killed): (Option<Child>, Seq, String, Duration, bool),
+        (child, of, reason, notice): (Option<Child>, Seq, String, Notice),
     ) -> Step {
         let left = self.remains(world, child.as_ref().map(Child::id), of);
         if left.is_empty() {
             return Step::End(Outcome::Failed(reason), None, child);
         }
-        if now < until {
-            return Step::Stay(Phase::Clearing { child, of, reason, until, is_killed });
+        match notice.insist(&left, now) {
+            Ok(notice) => Step::Stay(Phase::Clearing { child, of, reason, notice }),
+            Err(pids) => {
+                Step::End(Outcome::Failed(format!("{reason}; pid {pids} does not end")), None, child)
+            }
         }
-        if is_killed {
-            let pids: Vec<String> = left.iter().map(ToString::to_string).collect();
-            let reason = format!("{reason}; pid {} does not end", pids.join(", "));
-            return Step::End(Outcome::Failed(reason), None, child);
-        }
-        remains::signal(&left, Signal::KILL);
-        Step::Stay(Phase::Clearing { child, of, reason, until: now + KILL_PATIENCE, is_killed: true })
     }
 
     /// Whether it is time for another look: one is a whole process table, or, for a unit, a process of its own.
@@ -398,7 +393,7 @@ impl Starting {
     /// What a start left running, other watched services excepted.
     fn remains(&mut self, world: &World, group: Option<u32>, of: Seq) -> Vec<u32> {
         let mark = remains::mark(&world.data_dir, of);
-        let left = remains::of_start(&world.roots, group, &mark, &mut self.buffer);
+        let left = remains::find(&world.roots, group, Some(&mark), &mut self.buffer);
         self.without_others(left)
     }
 
