@@ -211,6 +211,12 @@ impl Rules {
         serde_json::from_str(text).unwrap_or_default()
     }
 
+    /// The settings of a watched service.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name == name)
+    }
+
     /// Whether a mount is one of those that never alert.
     #[must_use]
     pub fn is_ignored(&self, mount: &str) -> bool {

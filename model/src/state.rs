@@ -308,9 +308,8 @@ impl State {
         let length = self.rules.maximum_length;
         self.windows.values_mut().for_each(|window| window.shorten(length));
         let services = &self.rules.services;
-        let is_watched = |name: &String| services.iter().any(|service| service.name == *name);
-        self.missing.retain(|name, _| is_watched(name));
-        self.services.retain(|name, _| is_watched(name));
+        self.missing.retain(|name, _| self.rules.service(name).is_some());
+        self.services.retain(|name, _| self.rules.service(name).is_some());
         // Whoever changed the settings of a service wants it tried with them.
         for service in services.iter().filter(|service| !before.services.contains(service)) {
             if let Some(watched) = self.services.get_mut(&service.name) {
@@ -321,7 +320,7 @@ impl State {
 
     /// Changes what is known of a service; one that the settings name no more is left alone.
     fn watched(&mut self, name: &str, change: impl FnOnce(&mut Watched, &Service)) {
-        if let Some(settings) = self.rules.services.iter().find(|service| service.name == name) {
+        if let Some(settings) = self.rules.service(name) {
             change(self.services.entry(name.to_owned()).or_default(), settings);
         }
     }

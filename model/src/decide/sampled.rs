@@ -38,10 +38,7 @@ pub(super) fn sampled(state: &State, pass: Pass) -> Vec<Event> {
     let sampled = Event::Sampled(pass.sample);
     if pass.missing.iter().any(|name| service::may_start(state, name)) {
         // What is started, and what is said about it, depends on what this pass found missing.
-        let mut known = state.clone();
-        for event in std::iter::once(&sampled).chain(&changes) {
-            known.apply(&crate::Record { seq: state.seq.next(), at: pass.at, event: event.clone() });
-        }
+        let known = fold(state, std::iter::once(&sampled).chain(&changes), pass.at);
         changes.extend(service::starts(&known, pass.at));
     }
     events.push(sampled);
@@ -50,7 +47,7 @@ pub(super) fn sampled(state: &State, pass: Pass) -> Vec<Event> {
 }
 
 /// The state after events that have no number yet; only what judging needs of it is right.
-fn fold(state: &State, events: &[Event], at: Timestamp) -> State {
+fn fold<'e>(state: &State, events: impl IntoIterator<Item = &'e Event>, at: Timestamp) -> State {
     let mut folded = state.clone();
     for event in events {
         folded.apply(&crate::Record { seq: state.seq.next(), at, event: event.clone() });

@@ -21,6 +21,7 @@ use super::{
 
 /// Time that services get to come up by themselves after a boot, where their grace is no longer.
 const BOOT: Duration = Duration::from_secs(60);
+
 /// How a start ended, as whoever saw to it tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
@@ -86,9 +87,7 @@ pub(super) fn looked(state: &State, pass: &Pass, id: &mut u64, changes: &mut Vec
             }
         }
     }
-    let is_checked = |name: &String| {
-        state.rules.services.iter().any(|settings| settings.name == *name && settings.check.is_some())
-    };
+    let is_checked = |name: &str| state.rules.service(name).is_some_and(|settings| settings.check.is_some());
     for (name, _) in state
         .services
         .iter()
@@ -166,9 +165,8 @@ fn hope(state: &State, settings: &Service, pass: &Pass) -> String {
 
 /// Whether a start of a missing service is to be thought of at all.
 pub(super) fn may_start(state: &State, name: &str) -> bool {
-    let settings = state.rules.services.iter().find(|settings| settings.name == name);
     let watched = state.services.get(name);
-    settings.is_some_and(|settings| settings.restart.is_some())
+    state.rules.service(name).is_some_and(|settings| settings.restart.is_some())
         && watched.is_none_or(|watched| watched.paused.is_none() && watched.ordered.is_none())
 }
 
@@ -263,9 +261,7 @@ pub(super) fn finished(state: &State, now: Timestamp, finished: Finished) -> Vec
 
 /// What a health check says: told when it begins to fail and when it is well again.
 pub(super) fn checked(state: &State, now: Timestamp, service: &str, problem: Option<String>) -> Vec<Event> {
-    let Some(settings) = state.rules.services.iter().find(|settings| settings.name == service) else {
-        return Vec::new();
-    };
+    let Some(settings) = state.rules.service(service) else { return Vec::new() };
     let watched = state.services.get(service).cloned().unwrap_or_default();
     let runs = watched.seen.is_some() && !state.missing.contains_key(service);
     let is_looked_after = watched.paused.is_none() && watched.ordered.is_none() && runs;
@@ -312,9 +308,13 @@ pub(crate) fn stop_watching(state: &State, now: Timestamp, service: &str, by: &A
 }
 
 fn fired(state: &State, at: Timestamp, id: u64, rule: RuleKind, service: &str, message: String) -> Event {
+    alert::fired(state, at, Begin { id, since: at, message, verdict: &verdict(rule, service) })
+}
+
+/// That something is wrong with a service, for which there is no figure.
+fn verdict(rule: RuleKind, service: &str) -> Verdict {
     let condition = Condition { rule, series: series(service) };
-    let verdict = Verdict { condition, stand: Stand::Bad, value: 0.0, limit: None, trend: None };
-    alert::fired(state, at, Begin { id, since: at, message, verdict: &verdict })
+    Verdict { condition, stand: Stand::Bad, value: 0.0, limit: None, trend: None }
 }
 
 fn series(service: &str) -> Series {
@@ -333,23 +333,14 @@ fn unwatched(state: &State) -> impl Iterator<Item = (&Alert, Cow<'_, str>)> {
         .values()
         .filter(is_of_service)
         .filter_map(|alert| Some((alert, alert.fired.series.label()?)))
-        .filter(|(_, service)| state.rules.services.iter().all(|watched| watched.name != *service))
+        .filter(|(_, service)| state.rules.service(service).is_none())
 }
 
 /// How it stands with a service that an open alert is about, as that alert is told again.
 pub(crate) fn plight(state: &State, rule: RuleKind, name: &str) -> Option<String> {
-    let settings = state.rules.services.iter().find(|settings| settings.name == name)?;
+    let settings = state.rules.service(name)?;
     let watched = state.services.get(name);
-    let sentence = judge::sentence(
-        &Verdict {
-            condition: Condition { rule, series: series(name) },
-            stand: Stand::Bad,
-            value: 0.0,
-            limit: None,
-            trend: None,
-        },
-        &|_| None,
-    );
+    let sentence = judge::sentence(&verdict(rule, name), &|_| None);
     if let Some(problem) =
         watched.and_then(|watched| watched.problem.as_ref()).filter(|_| rule == RuleKind::ServiceUnhealthy)
     {
