@@ -33,14 +33,20 @@ fn kinds(home: &Home) -> Vec<Value> {
     home.rows(&["events"]).iter().map(|row| row["kind"].clone()).collect()
 }
 
-#[test]
-fn new_settings_are_in_force_at_once_and_told() {
+/// A daemon that is ready and has greeted, with its bridge, its home and the service manager that it tells.
+fn greeted() -> (FakeBridge, Home, Manager, Daemon) {
     let bridge = FakeBridge::start("leela");
     let home = Home::on_bridge(&bridge.url(), "");
     let manager = Manager::listen(&home);
     let daemon = Daemon::begin(manager.command(&home));
     manager.wait_for("READY=1");
     bridge.wait_for_replies(1, LIMIT);
+    (bridge, home, manager, daemon)
+}
+
+#[test]
+fn new_settings_are_in_force_at_once_and_told() {
+    let (bridge, home, manager, daemon) = greeted();
 
     rewrite(&home, &bridged(&bridge.url(), "log_level = \"debug\"\n[thresholds]\ndisk_used_percent = 0.0\n"));
     daemon.signal(Signal::HUP);
@@ -80,12 +86,7 @@ fn new_settings_are_in_force_at_once_and_told() {
 
 #[test]
 fn a_mistake_leaves_the_old_settings_in_force_and_is_told() {
-    let bridge = FakeBridge::start("leela");
-    let home = Home::on_bridge(&bridge.url(), "");
-    let manager = Manager::listen(&home);
-    let daemon = Daemon::begin(manager.command(&home));
-    manager.wait_for("READY=1");
-    bridge.wait_for_replies(1, LIMIT);
+    let (bridge, home, manager, daemon) = greeted();
     let before = home.rows(&["events", "--kind", "configured"]).len();
 
     rewrite(&home, "name = \"leela\"\nsample_intervall = \"5s\"\n[trend]\nminimum_length = 1\n");
