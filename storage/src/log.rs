@@ -35,7 +35,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Kinds of events that each format of the log has, the first format first; what else is in the database has never
 /// changed. A log is raised to a later format with its first event of a kind that the one before lacks: until then
 /// an older program may read it still, and from then on it is told to leave it alone.
-const KINDS_BY_FORMAT: [usize; 2] = [29, 37];
+const KINDS_BY_FORMAT: [usize; 3] = [29, 37, 38];
 const FORMAT_KEY: &[u8] = b"format";
 const ID_KEY: &[u8] = b"id";
 /// One more than the number of the newest imported tick.
@@ -451,6 +451,8 @@ pub(crate) fn meta<T: serde::de::DeserializeOwned>(store: &Store, key: &[u8]) ->
 
 #[cfg(test)]
 mod tests {
+    use systembot_model::Series;
+
     use super::*;
 
     #[test]
@@ -459,5 +461,7 @@ mod tests {
         assert_eq!(format_of(&Event::Stopped), 1);
         assert_eq!(format_of(&Event::Answered { questions: Vec::new() }), 1);
         assert_eq!(format_of(&Event::ServiceHealthy { service: String::new() }), 2);
+        let window = systembot_model::window::Window::default();
+        assert_eq!(format_of(&Event::Baseline { series: Series::new("load1"), window }), 3);
     }
 }
