@@ -22,7 +22,11 @@ fn five_hundred_that_come_and_go_cost_what_they_hold() {
     assert_eq!(series.len(), 512);
     for info in &series {
         let is_mount = info.series.metric() == "disk_used_percent";
-        assert_eq!(info.samples, u64::try_from(if is_mount { TICKS } else { 500 * TICKS }).unwrap(), "{info:?}");
+        assert_eq!(
+            info.samples,
+            u64::try_from(if is_mount { TICKS } else { 500 * TICKS }).unwrap(),
+            "{info:?}"
+        );
     }
     // Had each ten their own chunks for ever, times and heads alone would be several bytes a sample.
     let (bytes, samples) =
