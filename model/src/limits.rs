@@ -29,6 +29,8 @@ pub const SERVICES: usize = 64;
 pub const MUTES: usize = 64;
 /// Questions that wait for an outside answer (public address, two process readings).
 pub const QUESTIONS: usize = 32;
+/// A gap that may be a wrong clock, and how long nothing is let go by its age after one.
+pub const LEAP: Duration = Duration::from_secs(86_400);
 /// Blind spans that the state remembers for `status`; the log has all.
 pub const BLIND_SPANS: usize = 16;
 

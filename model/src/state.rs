@@ -62,6 +62,8 @@ pub struct State {
     pub notes: BTreeMap<String, String>,
     /// The newest blind spans, oldest first.
     pub blind: VecDeque<Record>,
+    /// When the newest blind span of more than a day ended: the clock may have been wrong then, or be so since.
+    pub leapt: Option<Timestamp>,
     /// The public address as far as known.
     pub public: PublicAddress,
     /// Questions whose answer is being fetched, by the number of the record that asked.
@@ -156,8 +158,11 @@ impl State {
                 }
             }
             Event::Described(host) => self.host = host.clone(),
-            Event::Blind { .. } => {
+            Event::Blind { from, to, .. } => {
                 self.gap();
+                if to.since(*from) > limits::LEAP {
+                    self.leapt = Some(*to);
+                }
                 self.blind.push_back(record.clone());
                 if self.blind.len() > limits::BLIND_SPANS {
                     self.blind.pop_front();

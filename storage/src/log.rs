@@ -74,6 +74,8 @@ pub struct Log {
     used: Vec<Timestamp>,
     pub(crate) pruned: Pruned,
     pub(crate) limits: Limits,
+    /// The newest set of baselines when older ones were thinned out last.
+    pub(crate) thinned: Option<Seq>,
     is_failed: bool,
 }
 
@@ -165,6 +167,7 @@ impl Log {
             used,
             pruned,
             limits: Limits::default(),
+            thinned: None,
             is_failed: false,
         };
         log.publish();

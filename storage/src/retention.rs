@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use systembot_model::{Event, Seq, State, Timestamp};
+use systembot_model::{Event, Seq, State, Timestamp, baseline::thin, limits};
 
 use crate::{
     chunk::{self, Header, IMPORTED, rollup},
@@ -26,8 +26,10 @@ use crate::{
 const ROUNDS: usize = 16;
 /// Records that are looked at in one call.
 const RECORDS: usize = 512;
-/// A gap in time that may be a wrong clock, and how long it is mistrusted.
-const MISTRUST: Duration = Duration::from_secs(86_400);
+/// Chunks whose ages differ by no more go together when the log is too large.
+const TOGETHER: Duration = Duration::from_secs(86_400);
+/// Nothing was recorded before 2026: what says so was labelled by a clock that was not set.
+const EARLIEST: Timestamp = Timestamp::from_ms(1_767_225_600_000);
 
 /// How much of the past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +96,8 @@ impl Log {
     /// As [`Log::append`].
     pub fn prune(&mut self, now: Timestamp, state: &State) -> Result<bool, Error> {
         self.check()?;
-        let is_trusted = !state.blind.iter().any(|record| is_doubtful(&record.event, now));
+        // A gap that lies ahead was made by a clock that has been set back since.
+        let is_trusted = state.leapt.is_none_or(|at| at > now || now.since(at) >= limits::LEAP);
         let before = |span: Duration| if is_trusted { now.minus(span) } else { Timestamp::MIN };
         let (old, oldest_rollup) = (before(self.limits.retention), before(self.limits.rollup_retention));
         let mut excess = self.excess()?;
@@ -110,6 +113,7 @@ impl Log {
         }
         is_more |= self.prune_rollups((oldest_rollup, if is_more { 0 } else { excess }))?;
         is_more |= self.prune_events(state)?;
+        self.prune_baselines(now, state)?;
         if self.pruned != pruned {
             self.shared.forget_totals();
         }
@@ -153,7 +157,7 @@ impl Log {
         let first = oldest.first().map_or(Timestamp::MAX, |chunk| chunk.age);
         let (mut taken, mut puts, mut pruned) = (0, Vec::new(), self.pruned);
         for chunk in oldest {
-            let is_too_much = taken < excess && chunk.age.since(first) <= MISTRUST;
+            let is_too_much = taken < excess && chunk.age.since(first) <= TOGETHER;
             if chunk.age >= old && !is_too_much {
                 continue;
             }
@@ -191,7 +195,13 @@ impl Log {
                 Ok(found.map(|((_, seq), first)| (seq, Timestamp::from_ms(i64::from_be_bytes(*first)))))
             };
             let Some((seq, first)) = place()? else { return Ok(None) };
-            let next = place()?.map(|(_, first)| first);
+            let mut next = None;
+            while let Some((_, first)) = place()? {
+                next = Some(first);
+                if first >= EARLIEST {
+                    break;
+                }
+            }
             let Some(value) = trees.chunk.get(chunk::key(group, first, seq)).map_err(broken)? else {
                 return Err(Error::damaged(format!("the chunk of record {seq} is missing")));
             };
@@ -262,7 +272,67 @@ impl Log {
         }
         Ok(is_more)
     }
+
+    /// Takes out sets of baselines that are needed no more; looked at when there is a new one.
+    fn prune_baselines(&mut self, now: Timestamp, state: &State) -> Result<(), Error> {
+        if self.thinned == state.baselines.from {
+            return Ok(());
+        }
+        let trees = self.store()?.trees();
+        let mut sets: Vec<Set> = Vec::new();
+        for record in event::Events::start(trees, EventFilter::kinds(&["baseline"]), self.seq()) {
+            // One that does not read back stays where it is.
+            let Ok(record) = record else { continue };
+            match sets.last_mut() {
+                Some((_, at, last)) if *at == record.at && last.next() == record.seq => *last = record.seq,
+                _ => sets.push((record.seq, record.at, record.seq)),
+            }
+        }
+        let gone = thin(sets.iter().map(|(first, at, _)| (*first, *at)), now);
+        let mut puts = Vec::new();
+        for (first, _, last) in sets.iter().filter(|(first, ..)| gone.contains(first)) {
+            for seq in first.get()..=last.get() {
+                puts.extend(event::removed(trees, Seq::new(seq))?);
+            }
+            let value = codec::encode(last).map_err(Error::writing("the mark of what was thinned out"))?;
+            puts.push(Put::meta(thinned_key(*first), value));
+        }
+        // Below the mark of pruning nothing is expected any more.
+        for (first, _) in thinned(trees)?.into_iter().filter(|(_, last)| *last <= self.pruned.seq) {
+            puts.push(Put::meta_removed(thinned_key(first)));
+        }
+        if !puts.is_empty() {
+            self.commit(puts)?;
+        }
+        self.thinned = state.baselines.from;
+        Ok(())
+    }
 }
+
+/// What the keys of thinned sets begin with.
+const THINNED: &[u8] = b"thinned/";
+
+fn thinned_key(first: Seq) -> Vec<u8> {
+    let mut key = THINNED.to_vec();
+    key.extend(first.get().to_be_bytes());
+    key
+}
+
+/// Sets of baselines that were thinned out: numbers of their first and last record, ascending.
+pub(crate) fn thinned(trees: &Trees) -> Result<Vec<(Seq, Seq)>, Error> {
+    let mut spans = Vec::new();
+    for item in trees.meta.scan_prefix(THINNED) {
+        let (key, value) = item.map_err(|error| store::failure("meta".as_ref(), error))?;
+        let first = key.last_chunk::<8>().map(|first| Seq::new(u64::from_be_bytes(*first)));
+        let last =
+            codec::decode(&value).map_err(Error::reading(|| "the mark of what was thinned out".into()))?;
+        spans.extend(first.zip(Some(last)));
+    }
+    Ok(spans)
+}
+
+/// Number and moment of a set's first record, and the number of its last.
+type Set = (Seq, Timestamp, Seq);
 
 /// Whether a record is of those that age, and then whether it is about something that is owed still.
 fn is_telling(event: &Event, seq: Seq, state: &State) -> Option<bool> {
@@ -277,16 +347,5 @@ fn is_telling(event: &Event, seq: Seq, state: &State) -> Option<bool> {
             Some(messages.iter().any(|number| state.outbox.contains_key(number)))
         }
         _ => None,
-    }
-}
-
-/// Whether a gap is so long, and ended so lately, that the clock may have been wrong then or be wrong now.
-fn is_doubtful(event: &Event, now: Timestamp) -> bool {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only gaps are asked about")]
-    match event {
-        Event::Blind { from, to, .. } => {
-            to.since(*from) > MISTRUST && *to <= now && now.since(*to) < MISTRUST
-        }
-        _ => false,
     }
 }

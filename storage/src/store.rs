@@ -70,6 +70,10 @@ impl Put {
         Self { place: Place::Meta, key, value: Some(value) }
     }
 
+    pub(crate) const fn meta_removed(key: Vec<u8>) -> Self {
+        Self { place: Place::Meta, key, value: None }
+    }
+
     pub(crate) const fn hot(key: Vec<u8>, value: Vec<u8>) -> Self {
         Self { place: Place::Hot, key, value: Some(value) }
     }

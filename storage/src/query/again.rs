@@ -1,7 +1,7 @@
 //! Computes every alert again, from the samples, the settings and the rules of its time.
 
 use systembot_model::{
-    Event, Record, State,
+    Event, Record, Seq, State,
     event::Fired,
     judge::{self, RuleKind, Stand, Verdict},
 };
@@ -10,13 +10,21 @@ use systembot_model::{
 const TOLERANCE: f64 = 1e-9;
 
 /// A fold of the log that stays one tick behind, as alerts are judged by the state before their tick.
-#[derive(Default)]
 pub(super) struct Again {
     state: State,
     tick: Option<Record>,
+    /// Ticks up to this number are gone.
+    pruned: Seq,
+    /// Whether the state is what it was then: nothing is gone, or a set of baselines has made up for it.
+    is_whole: bool,
 }
 
 impl Again {
+    /// Begins with a log whose ticks are gone up to a number.
+    pub(super) fn new(pruned: Seq) -> Self {
+        Self { state: State::default(), tick: None, pruned, is_whole: pruned == Seq::ZERO }
+    }
+
     /// Takes the next record. For an alert that can be computed again, whether it came out as it is recorded; `None`
     /// for everything else: other records, rules of other versions, services, windows that the log has no more.
     pub(super) fn take(&mut self, record: Record) -> Option<bool> {
@@ -50,12 +58,13 @@ impl Again {
     fn catch_up(&mut self) {
         if let Some(tick) = self.tick.take() {
             self.state.apply(&tick);
+            self.is_whole |= self.state.baselined().is_some_and(|from| from > self.pruned);
         }
     }
 
     fn came_out(&self, fired: &Fired) -> Option<bool> {
         let rule = RuleKind::find(&fired.rule).filter(|rule| rule.version() == fired.rule_version)?;
-        if RuleKind::SERVICE.contains(&rule) || fired.configured != self.state.configured {
+        if !self.is_whole || RuleKind::SERVICE.contains(&rule) || fired.configured != self.state.configured {
             return None;
         }
         let Event::Sampled(sample) = &self.tick.as_ref()?.event else { return None };

@@ -19,6 +19,7 @@ use crate::{
     event::{EventFilter, Events},
     fold,
     reader::Reader,
+    retention,
     scan::Records,
     store::Trees,
     view::View,
@@ -261,9 +262,9 @@ impl Check<'_> {
     /// Walks the records as a fold does, up to a number; none may be missing.
     fn records(&mut self, records: Result<Records, Error>, newest: Seq) {
         let mut before = Seq::ZERO;
-        let pruned = self.view.pruned;
+        let gone = Gone::read(self.trees, self.view);
         // Folding costs far more than reading, so it is done only where there is an alert to be judged.
-        let mut again = (self.found.alerts > 0).then(Again::default);
+        let mut again = (self.found.alerts > 0).then(|| Again::new(self.view.pruned));
         let walked = records.and_then(|records| {
             for record in records {
                 let record = record?;
@@ -271,10 +272,8 @@ impl Check<'_> {
                 if seq > newest {
                     break;
                 }
-                // What pruning took is no fault; it takes nothing behind its mark.
-                let expected = before.max(pruned.min(Seq::new(seq.get().saturating_sub(1)))).next();
-                if seq != expected {
-                    self.fault(missing(expected, seq));
+                if let Some(first) = gone.first_missing(before, seq) {
+                    self.fault(missing(first, seq));
                 }
                 self.found.records += 1;
                 before = seq;
@@ -287,15 +286,42 @@ impl Check<'_> {
             Ok(())
         });
         match walked {
-            Ok(()) if before.max(pruned) < newest => {
-                self.fault(missing(before.max(pruned).next(), newest.next()));
+            Ok(()) => {
+                if let Some(first) = gone.first_missing(before, newest.next()) {
+                    self.fault(missing(first, newest.next()));
+                }
             }
-            Ok(()) => {}
             Err(error) => self.fault(format!(
                 "{}: the records from here on cannot be folded: {error}",
                 before.next().get()
             )),
         }
+    }
+}
+
+/// Numbers whose records are gone for a reason: pruned, or thinned out.
+struct Gone {
+    /// First and last number of each span, ascending.
+    spans: Vec<(Seq, Seq)>,
+}
+
+impl Gone {
+    fn read(trees: &Trees, view: &View) -> Self {
+        let pruned = (Seq::ZERO, view.pruned);
+        // What does not read back excuses nothing.
+        let thinned = retention::thinned(trees).unwrap_or_default();
+        Self { spans: std::iter::once(pruned).chain(thinned).collect() }
+    }
+
+    /// The first number between two that is missing without a reason.
+    fn first_missing(&self, before: Seq, next: Seq) -> Option<Seq> {
+        let mut at = before.next();
+        for (first, last) in &self.spans {
+            if *first <= at && at <= *last {
+                at = last.next();
+            }
+        }
+        (at < next).then_some(at)
     }
 }
 

@@ -9,6 +9,7 @@
 //! - `damage`: bytes that change on disk
 //! - `remote`: the control socket
 //! - `series`: those that come and go
+//! - `retention`: what is let go, and that nothing else changes by it
 //! - `rollup`: five-minute roll-ups, and what history gives from them
 
 #![allow(
@@ -27,6 +28,7 @@ mod import;
 mod kill;
 mod query;
 mod remote;
+mod retention;
 mod rollup;
 mod scan;
 mod series;
