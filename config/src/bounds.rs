@@ -10,11 +10,16 @@ use crate::{Url, mistake::quote, size, source::Source, span};
 pub(crate) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 /// Bounds of `repeat_interval`.
 pub(crate) const REPEAT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 86_400);
-/// Bounds of `retention`: none is below a tick, and a hundred years outlive the machine.
+/// Bounds of `retention`: the windows that outlive samples are recorded once a day, and a hundred years outlive the
+/// machine.
 pub(crate) const RETENTION: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
-/// Bounds of `max_size` in bytes: an empty log takes almost the least, and no disk holds the most.
-const SIZE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 50;
+    Duration::from_secs(86_400)..=Duration::from_secs(36_500 * 86_400);
+/// Bounds of `rollup_retention`: ten years are what the design of the log reckons with.
+pub(crate) const ROLLUP_RETENTION: RangeInclusive<Duration> =
+    Duration::from_secs(86_400)..=Duration::from_secs(3_650 * 86_400);
+/// Bounds of `max_size` in bytes. The database takes some megabytes before there is a sample, in segments of half a
+/// megabyte of which some are always free, and what is kept for ever needs room; no disk holds the most.
+const SIZE_BYTES: RangeInclusive<u64> = 16 << 20..=1 << 50;
 /// Smallest window: two samples make a deviation.
 const WINDOW_MINIMUM: usize = 2;
 /// Longest name of the bot or of a service, in bytes: as long as the longest host name of DNS.

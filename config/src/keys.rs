@@ -163,22 +163,30 @@ pub(crate) static TABLES: &[Table] = &[
     Table {
         path: "storage",
         is_list: false,
-        says: "How much is remembered. What is older, or beyond the size, may be dropped, oldest first; this version \
-               keeps everything.",
+        says: "How much is remembered. Raw samples, message texts and heard chat lines are pruned by age, and oldest \
+               first by size; their mean, minimum and maximum of each 5 minutes stay for rollup_retention; alerts, \
+               services, blind spans, starts and configurations stay for ever.",
         keys: &[
             key(
                 "retention",
                 Kind::Span,
                 Unset::Is("\"400d\""),
-                "1s to 36500d",
-                "Age above which samples may be dropped.",
+                "1d to 36500d",
+                "Age above which raw samples are pruned, and with them message texts and heard chat lines.",
+            ),
+            key(
+                "rollup_retention",
+                Kind::Span,
+                Unset::Is("\"3650d\""),
+                "1d to 3650d",
+                "Age above which the 5-minute roll-ups of samples are pruned.",
             ),
             key(
                 "max_size",
                 Kind::Size,
                 Unset::Is("\"512MiB\""),
-                "1MiB to 1024TiB",
-                "Size of the log above which the oldest samples may be dropped.",
+                "16MiB to 1024TiB",
+                "Size of the log above which the oldest raw samples are pruned, whatever their age.",
             ),
         ],
     },

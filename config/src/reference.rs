@@ -327,7 +327,7 @@ mod tests {
             }
             checked += 1;
         }
-        assert_eq!(checked, 18);
+        assert_eq!(checked, 19);
     }
 
     #[test]

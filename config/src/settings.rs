@@ -62,9 +62,11 @@ pub enum LogLevel {
 /// `[storage]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Storage {
-    /// Age at which raw samples are pruned.
+    /// Age at which raw samples are pruned, 1 d and more.
     pub retention: Duration,
-    /// Size of the log directory above which the oldest samples are pruned, in bytes.
+    /// Age at which 5-minute roll-ups are pruned, 1 d to 3650 d.
+    pub rollup_retention: Duration,
+    /// Size of the log directory above which the oldest raw samples are pruned, in bytes, 16 MiB and more.
     pub max_size_bytes: u64,
 }
 
@@ -136,6 +138,7 @@ impl Settings {
             log_level: LogLevel::default(),
             storage: Storage {
                 retention: Duration::from_secs(400 * 86_400),
+                rollup_retention: Duration::from_secs(3_650 * 86_400),
                 max_size_bytes: 512 * 1024 * 1024,
             },
             thresholds: Thresholds {

@@ -133,6 +133,7 @@ struct Document<'s> {
 #[derive(Serialize)]
 struct Storage {
     retention: String,
+    rollup_retention: String,
     max_size: String,
 }
 
@@ -219,6 +220,7 @@ impl<'s> Document<'s> {
             log_level: settings.log_level.word(),
             storage: Storage {
                 retention: span::format(settings.storage.retention),
+                rollup_retention: span::format(settings.storage.rollup_retention),
                 max_size: size::format(settings.storage.max_size_bytes),
             },
             thresholds: Thresholds {

@@ -72,6 +72,9 @@ fn read_tables(walk: &mut Walk<'_>, root: &Section<'_>, settings: &mut Settings)
     if let Some(table) = walk.section(root, "storage") {
         let retention = walk.get(&table, "retention", |v| bounds::within(a_span(v)?, &bounds::RETENTION));
         set(&mut settings.storage.retention, retention);
+        let rollups =
+            walk.get(&table, "rollup_retention", |v| bounds::within(a_span(v)?, &bounds::ROLLUP_RETENTION));
+        set(&mut settings.storage.rollup_retention, rollups);
         set(&mut settings.storage.max_size_bytes, walk.get(&table, "max_size", log_size));
     }
     if let Some(table) = walk.section(root, "thresholds") {

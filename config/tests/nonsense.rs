@@ -230,7 +230,7 @@ fn settings() -> impl Strategy<Value = Settings> {
         span(1000..=3_600_000),
         span(0..=2_592_000_000),
         level,
-        (span(1000..=3_153_600_000_000), (1u64 << 20)..=1 << 50),
+        (span(86_400_000..=3_153_600_000_000), span(86_400_000..=315_360_000_000), (16u64 << 20)..=1 << 50),
         (0.0..=100.0, 0.0..=100.0, 0.0..=100.0),
         (1e-9..=100.0, 2usize..=400, 400usize..=800),
     );
@@ -250,7 +250,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             sample_interval,
             repeat_interval,
             log_level,
-            storage: Storage { retention: storage.0, max_size_bytes: storage.1 },
+            storage: Storage { retention: storage.0, rollup_retention: storage.1, max_size_bytes: storage.2 },
             thresholds: Thresholds {
                 disk_used_percent: percents.0,
                 memory_available_percent: percents.1,

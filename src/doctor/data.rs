@@ -325,7 +325,7 @@ fn room(usage: Usage, log_bytes: u64, limit: u64) -> Finding {
     let free = usage.available.saturating_mul(usage.block_bytes);
     let growth = limit.saturating_sub(log_bytes);
     let figures = format!(
-        "{} free; the log has {}, [storage] max_size is {}",
+        "{} free; the log has {} and may grow to {} ([storage] max_size)",
         size_text(free),
         size_text(log_bytes),
         size_text(limit)

@@ -202,7 +202,7 @@ fn a_data_directory_that_is_no_directory_or_another_users() {
 fn disk_space_is_held_against_what_the_log_may_take() {
     let programs = Programs::none();
     let home = Home::with_toml("[storage]\nmax_size = \"900000GB\"\n");
-    assert_finding(&finding(&home, &programs, "disk space"), "warning", "max_size is", "free some");
+    assert_finding(&finding(&home, &programs, "disk space"), "warning", "may grow to", "free some");
 }
 
 #[test]
