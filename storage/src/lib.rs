@@ -4,6 +4,7 @@
 //! answers them, [`remote`] carries both over the control socket. How it lies on disk is told in [`mod@log`],
 //! [`codec`] and the chunk module, and held by the files in `fixtures/`.
 
+pub mod archive;
 mod catalogue;
 mod checkpoint;
 mod chunk;
@@ -21,6 +22,7 @@ mod reader;
 pub mod remote;
 mod scan;
 mod series;
+mod steps;
 mod store;
 mod view;
 

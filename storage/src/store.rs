@@ -13,7 +13,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
-    sync::Once,
+    sync::{Arc, Once},
 };
 
 use sled::{
@@ -21,7 +21,7 @@ use sled::{
     transaction::{TransactionError, Transactional},
 };
 
-use crate::error::Error;
+use crate::{error::Error, steps::Steps};
 
 /// Largest value: sled's inline limit is a quarter of its 512 KiB segment for a leaf of 17 items, 7.7 KB each.
 pub(crate) const VALUE_BYTES: usize = 7_000;
@@ -43,16 +43,52 @@ pub(crate) struct Trees {
     pub(crate) order: Tree,
     /// Records that are no samples, by number.
     pub(crate) event: Tree,
+    /// What the writer does to them.
+    pub(crate) steps: Arc<Steps>,
+}
+
+impl Trees {
+    /// Each tree with its place.
+    pub(crate) const fn all(&self) -> [(Place, &Tree); 5] {
+        [
+            (Place::Meta, &self.meta),
+            (Place::Hot, &self.hot),
+            (Place::Chunk, &self.chunk),
+            (Place::Order, &self.order),
+            (Place::Event, &self.event),
+        ]
+    }
 }
 
 /// Which tree a [`Put`] goes to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
     Meta,
     Hot,
     Chunk,
     Order,
     Event,
+}
+
+impl Place {
+    /// Every tree.
+    const ALL: [Self; 5] = [Self::Meta, Self::Hot, Self::Chunk, Self::Order, Self::Event];
+
+    /// What the tree is called in the database.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Hot => "hot",
+            Self::Chunk => "chunk",
+            Self::Order => "order",
+            Self::Event => "event",
+        }
+    }
+
+    /// The tree of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|place| place.name() == name)
+    }
 }
 
 /// One key that is set or removed as part of a step.
@@ -81,6 +117,11 @@ impl Put {
 
     pub(crate) const fn order(key: Vec<u8>, value: Vec<u8>) -> Self {
         Self { place: Place::Order, key, value: Some(value) }
+    }
+
+    /// Whatever a copy of the log has at a key; `None` where there is nothing any more.
+    pub(crate) const fn copied(place: Place, key: Vec<u8>, value: Option<Vec<u8>>) -> Self {
+        Self { place, key, value }
     }
 
     /// The value that is set.
@@ -120,13 +161,14 @@ impl Store {
             return Err(Error::NotOwner { dir: dir.to_owned(), owner });
         }
         let db = open_quietly(dir)?;
-        let tree = |name: &str| db.open_tree(name).map_err(|error| failure(dir, error));
+        let tree = |place: Place| db.open_tree(place.name()).map_err(|error| failure(dir, error));
         let trees = Trees {
-            meta: tree("meta")?,
-            hot: tree("hot")?,
-            chunk: tree("chunk")?,
-            order: tree("order")?,
-            event: tree("event")?,
+            meta: tree(Place::Meta)?,
+            hot: tree(Place::Hot)?,
+            chunk: tree(Place::Chunk)?,
+            order: tree(Place::Order)?,
+            event: tree(Place::Event)?,
+            steps: Arc::default(),
         };
         let path = dir.join("db");
         let file = File::open(&path).map_err(at(&path))?;
@@ -149,6 +191,10 @@ impl Store {
         {
             return Err(Error::TooLarge { what: format!("a value of {} bytes", large.len()) });
         }
+        let steps = Arc::clone(&self.trees.steps);
+        // A copy that is being made never sees half of a step, and learns what it changed.
+        let mut step = steps.begin();
+        step.touch(puts.iter().map(|put| (put.place, put.key.as_slice())));
         let written = if puts.len() == 1 {
             // The usual tick: no batch manifest, no write lock.
             puts.pop().map_or(Ok(()), |put| match (self.tree(put.place), put.value) {
