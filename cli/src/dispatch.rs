@@ -37,7 +37,7 @@ use crate::{
     },
     edges::{Edges, Io},
     open::{become_owner, open},
-    output::Paint,
+    output::{Counted, Paint, Progress},
     pipe::{End, Pipe},
     setup::Setup,
     source::Source,
@@ -177,7 +177,8 @@ fn dispatch(cli: Cli, edges: &Edges<'_>, io: &mut Io<'_>, view: &mut View<'_>) -
             // Before the source: root gives up the right to read it there.
             let (name, mut input) = (file.display().to_string(), read(&file)?);
             let errors: &mut dyn Write = &mut *io.errors;
-            let progress = io.is_errors_seen.then_some(errors);
+            let seen = io.is_errors_seen.then_some(errors);
+            let progress = Progress::new(seen, edges.now, "importing", Counted::Rows);
             let input = import::Input { name: &name, file: &mut input, progress };
             import(input, &mut || open(&setup, edges, wait), view)
         }

@@ -28,7 +28,7 @@ mod view;
 
 pub use error::Error;
 pub use event::{EventFilter, Events};
-pub use import::{IMPORT_SERIES, Imported};
+pub use import::{IMPORT_SERIES, IMPORTED_ALREADY, Imported};
 pub use log::{Appended, Log};
 pub use reader::Reader;
 pub use scan::{Choice, Query, Records, Scan, Tick};
