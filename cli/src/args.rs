@@ -145,6 +145,35 @@ A CSV file:
         /// The file
         file: PathBuf,
     },
+    /// Copy the whole log into one file, with the daemon running or not
+    #[command(after_help = "\
+The file is a log as it is at one moment; all of it is in there: samples, alerts, messages, imported history. It is \
+written beside its name first and replaces a file of that name when it is whole. `-` is standard output.
+
+Examples:
+  systembot backup systembot.backup
+  systembot backup - | ssh nas 'cat > systembot.backup'
+  sudo systembot --data-dir /var/lib/systembot backup - > systembot.backup")]
+    Backup {
+        /// The file to write
+        file: PathBuf,
+    },
+    /// Make a log from a backup, in a data directory that has none
+    #[command(after_help = "\
+Every part of the file is checked, and then the log, as `verify` does; only then it is moved to its place, \
+DIR/log. A file that is damaged or cut off is refused and leaves nothing behind. A log that is there is never \
+written over: stop the daemon and move it away first. `-` is standard input.
+
+Examples:
+  systembot restore systembot.backup
+  systembot --data-dir look restore systembot.backup && systembot --data-dir look status")]
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// Restore also a log that had faults when it was copied
+        #[arg(long)]
+        faulty: bool,
+    },
     /// Run the detector over a CSV file, strictly online
     #[command(after_help = "\
 Reads `timestamp,value` (`-` is standard input) and prints `timestamp,value,score,alert`: the score lies in \
@@ -335,7 +364,7 @@ Examples:
 Examples:
   systembot export --since 30d > month.csv
   systembot export --as openmetrics > metrics.om
-  promtool tsdb create-blocks-from openmetrics metrics.om
+  promtool tsdb create-blocks-from openmetrics metrics.om blocks
 
 CSV and JSON can be imported again and give the same samples.", TIME_HELP))]
     Export {
@@ -495,6 +524,9 @@ mod tests {
             "import a.csv",
             "export --as openmetrics --since 1d --until now",
             "verify",
+            "backup a.backup",
+            "backup -",
+            "restore a.backup --faulty",
             "config check",
             "config check a.toml",
             "config show",

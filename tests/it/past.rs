@@ -1,8 +1,10 @@
 //! History that comes and goes: files loaded, the log printed for other programs, copied and restored.
 
-use std::{fs, path::Path, process::Stdio};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio};
 
-use crate::daemon::{Home, until};
+use rustix::process::Signal;
+
+use crate::daemon::{Home, Output, until};
 
 /// A day of some series of every kind, each minute; values as their sources have them, and others.
 fn day() -> String {
@@ -116,4 +118,128 @@ fn an_import_that_was_cut_off_is_finished_by_the_next() {
     let verified = home.ask(&["verify"]);
     assert!(verified.stdout.ends_with("no faults\n"), "{verified:?}");
     assert_eq!(samples(), u64::from(ROWS));
+}
+
+/// Asserts an error of one line on stderr that holds these parts, and an exit of 2.
+#[track_caller]
+fn refused(output: &Output, parts: &[&str]) {
+    assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{output:?}");
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    assert!(parts.iter().all(|part| output.stderr.contains(part)), "{parts:?} in {output:?}");
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_backup_of_a_running_daemon_is_restored_elsewhere() {
+    let home = Home::with_toml("sample_interval = \"1s\"\n");
+    let csv = home.file("day.csv", &day());
+    assert_eq!(home.ask(&["import", &csv]).code, Some(0));
+    let daemon = home.start();
+    assert_eq!(home.ask(&["mute", "load", "--for", "2h"]).code, Some(0));
+    let file = home.file("a.backup", "one of another day");
+    let made = home.ask(&["backup", &file]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert!(made.stdout.starts_with(&format!("{file}: ")), "{made:?}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let beside = names(Path::new(&file).parent().unwrap());
+    assert!(!beside.iter().any(|name| name.contains(".part")), "{beside:?}");
+    let newest = home.rows(&["events"]).last().unwrap()["seq"].as_u64().unwrap();
+    // The place that has a log keeps it.
+    refused(&home.ask(&["restore", &file]), &["data/log is there already"]);
+    assert_eq!(daemon.stop(), Some(0));
+    refused(&home.ask(&["restore", &file]), &["data/log is there already"]);
+
+    let other = Home::on_defaults();
+    let restored = other.ask(&["restore", &file]);
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    assert!(
+        restored.stdout.contains("data/log: ") && restored.stdout.ends_with(", 0 faults\n"),
+        "{restored:?}"
+    );
+    assert_eq!(names(&other.data_dir()), ["log"]);
+    assert_eq!(fs::metadata(other.data_dir()).unwrap().permissions().mode() & 0o777, 0o700);
+    let events = |home: &Home| {
+        let mut rows = home.rows(&["events"]);
+        rows.retain(|row| row["seq"].as_u64().unwrap() <= newest);
+        rows
+    };
+    assert_eq!(events(&other), events(&home));
+    let history =
+        |home: &Home| home.ask(&["--format", "csv", "history", "my-own.x", "--since", "2026-09-01"]).stdout;
+    assert!(history(&other) == history(&home));
+    assert_eq!(history(&other).lines().count(), 1_441);
+    assert_eq!(other.ask(&["verify"]).code, Some(0));
+    // A daemon goes on with it.
+    let daemon = other.start();
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_backup_through_pipes_and_without_a_daemon() {
+    let home = Home::on_defaults();
+    let csv = home.file("day.csv", &day());
+    refused(&home.ask(&["backup", "-"]), &["there is no log"]);
+    assert_eq!(home.ask(&["import", &csv]).code, Some(0));
+    let output = home.command(&["backup", "-"]).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{:?}", output.status);
+    let archive = output.stdout;
+    let other = Home::on_defaults();
+    let file = other.file("a.backup", "");
+    fs::write(&file, &archive).unwrap();
+    let input = fs::File::open(&file).unwrap();
+    let restored = other.command(&["--format", "json", "restore", "-"]).stdin(input).output().unwrap();
+    assert!(restored.status.success(), "{restored:?}");
+    assert!(exported(&other, "csv") == exported(&home, "csv"));
+
+    // Whatever is wrong with a file is told with its name, and nothing is left behind.
+    let third = Home::on_defaults();
+    let check = |bytes: &[u8], parts: &[&str]| {
+        let file = third.file("b.backup", "");
+        fs::write(&file, bytes).unwrap();
+        refused(&third.ask(&["restore", &file]), &[&["b.backup "], parts].concat());
+        assert!(!third.data_dir().exists());
+    };
+    check(&archive[..archive.len() - 7], &["is cut off", "nothing was restored"]);
+    check(&archive[..archive.len() / 2], &["is cut off"]);
+    let mut flipped = archive.clone();
+    flipped[archive.len() / 2] ^= 1;
+    check(&flipped, &["is damaged before byte", "checksum"]);
+    check(day().as_bytes(), &["is no backup of systembot"]);
+    check(b"systembot backup 7\n", &["later version"]);
+    refused(&third.ask(&["restore", "none.backup"]), &["none.backup"]);
+    refused(&home.ask(&["backup", "/nowhere/a.backup"]), &["/nowhere/a.backup", "No such file"]);
+    refused(&home.ask(&["backup", "/"]), &["is a directory"]);
+    refused(&home.ask(&["backup", "/dev/null"]), &["/dev/null: is no file"]);
+}
+
+/// A daemon that stops in the middle of a backup, and a reader that goes: no half file, no daemon that hangs.
+#[test]
+fn a_backup_that_is_cut_off_leaves_the_one_before() {
+    let home = Home::with_toml("sample_interval = \"1s\"\n");
+    let csv = home.file("day.csv", &day());
+    assert_eq!(home.ask(&["import", &csv]).code, Some(0));
+    let daemon = home.start();
+    let file = home.file("a.backup", "the one before");
+    daemon.signal(Signal::STOP);
+    let mut child =
+        home.command(&["backup", &file]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    daemon.kill();
+    assert_eq!(child.wait().unwrap().code().map(|code| code > 2), Some(false));
+    let kept = fs::read(&file).unwrap();
+    assert!(kept == b"the one before" || kept.starts_with(b"systembot backup 1\n"));
+    let beside = names(Path::new(&file).parent().unwrap());
+    assert!(!beside.iter().any(|name| name.contains(".part")), "{beside:?}");
+    let daemon = home.start();
+    let mut gone =
+        home.command(&["backup", "-"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(gone.stdout.take());
+    assert_eq!(gone.wait().unwrap().code(), Some(0));
+    assert_eq!(home.ask(&["backup", &file]).code, Some(0));
+    assert_eq!(daemon.stop(), Some(0));
 }
