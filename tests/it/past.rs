@@ -1,6 +1,12 @@
 //! History that comes and goes: files loaded, the log printed for other programs, copied and restored.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use rustix::process::Signal;
 
@@ -48,6 +54,55 @@ fn what_is_exported_can_be_imported() {
         assert!(exported(&other, "csv") == csv, "by way of {form}");
         assert_eq!(other.ask(&["import", &file]).code, Some(2));
     }
+}
+
+/// Values that `promtool tsdb dump` prints, by series and millisecond.
+fn dumped(blocks: &Path) -> BTreeMap<String, Vec<(i64, f64)>> {
+    // It reads a whole database of Prometheus, of which this is the rest.
+    fs::create_dir(blocks.join("wal")).unwrap();
+    let output = Command::new("promtool").args(["tsdb", "dump"]).arg(blocks).output();
+    let output = output.expect("promtool, which scripts/test unpacks");
+    assert!(output.status.success(), "{output:?}");
+    let mut found: BTreeMap<String, Vec<(i64, f64)>> = BTreeMap::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let (series, rest) = line.split_once("} ").unwrap();
+        let (value, at) = rest.split_once(' ').unwrap();
+        found.entry(format!("{series}}}")).or_default().push((at.parse().unwrap(), value.parse().unwrap()));
+    }
+    found.values_mut().for_each(|values| values.sort_by_key(|(at, _)| *at));
+    found
+}
+
+#[test]
+fn prometheus_takes_the_openmetrics_text_and_has_every_sample() {
+    let home = Home::on_defaults();
+    let file = home.file("day.csv", &day());
+    assert_eq!(home.ask(&["import", &file]).code, Some(0));
+    // Live samples too, of every metric that this machine has.
+    let daemon = home.start();
+    assert_eq!(daemon.stop(), Some(0));
+    let text = exported(&home, "openmetrics");
+    let om = home.file("metrics.om", &text);
+    let blocks = home.data_dir().with_file_name("blocks");
+    let made = Command::new("promtool")
+        .args(["tsdb", "create-blocks-from", "openmetrics", &om])
+        .arg(&blocks)
+        .output()
+        .expect("promtool, which scripts/test unpacks");
+    assert!(made.status.success(), "{made:?}");
+    let found = dumped(&blocks);
+    let all = exported(&home, "csv");
+    let samples = all.lines().count() - 1;
+    assert_eq!(found.values().map(Vec::len).sum::<usize>(), samples);
+    let x = |minute: u32| {
+        (i64::from(1_790_000_000 + minute * 60) * 1000 + i64::from(minute % 1000), f64::from(minute))
+    };
+    let mine = &found["{__name__=\"my_own_x\"}"];
+    assert_eq!(*mine, (0..1_440).map(|i| (x(i).0, x(i).1 / 7.0)).collect::<Vec<_>>());
+    let sent = &found["{__name__=\"network_sent_bytes_total\", interface=\"eth0\"}"];
+    assert_eq!(sent[..1_440], (0..1_440).map(|i| (x(i).0, x(i).1 * 1_000.0)).collect::<Vec<_>>());
+    assert!(found.contains_key("{__name__=\"disk_used_percent\", mount=\"/srv/a b\"}"), "{:?}", found.keys());
+    assert!(found.contains_key("{__name__=\"processes_total\"}"), "{:?}", found.keys());
 }
 
 /// What `sadf -d` of sysstat 12.6.1 printed of a file with two starts of the machine and a comment.
