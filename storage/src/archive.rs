@@ -46,12 +46,12 @@ const PART_BYTES: usize = 64 << 10;
 const FRAME_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a frame that tell its length.
 const FRAME_HEAD_BYTES: usize = 5;
-/// Rounds over what was written meanwhile, before the writer is held off to read the rest.
+/// Rounds over what was written meanwhile, before the writer is held off to read the rest, if that is not much.
 const ROUNDS: usize = 50;
 /// So few keys are read in a millisecond or two, for which the writer may be held off.
 const FEW_KEYS: usize = 64;
 /// Keys written meanwhile that are worth a round of their own: it bounds the memory they take.
-const MANY_KEYS: usize = 4_096;
+const MANY_KEYS: usize = 1_024;
 /// Frames of a restored log that are written between two syncs: sled's garbage collection must come to its turn.
 const SYNC_PARTS: usize = 16;
 /// Attempts to see sled's threads end, and the pause between two.
@@ -186,11 +186,10 @@ struct Copy<'a> {
 impl Copy<'_> {
     /// Reads what was written meanwhile, until little is left, and that while the writer is held off.
     fn rest(&mut self, reader: &Reader, trees: &Trees, watch: &Watch<'_>) -> Result<Seq, Error> {
-        for _ in 0..ROUNDS {
-            if self.is_stopped || !watch.is_more(FEW_KEYS) {
-                break;
-            }
+        let mut rounds = 0;
+        while !self.is_stopped && (watch.is_more(MANY_KEYS) || (rounds < ROUNDS && watch.is_more(FEW_KEYS))) {
             self.again(reader, trees, watch.take())?;
+            rounds += 1;
         }
         // Only reading is done in there: whoever takes the rows may be slow.
         let (found, newest) = watch.hold(|keys| (read(reader, trees, keys), reader.newest()));
