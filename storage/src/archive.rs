@@ -411,6 +411,7 @@ fn fill(source: &mut Source<'_>, store: &Store, progress: &mut dyn FnMut(u64)) -
                     return Err(source.damaged("it has lost some of its parts"));
                 }
                 store.write(vec![log::id_put()?])?;
+                progress(source.bytes);
                 return Ok(newest);
             }
         };

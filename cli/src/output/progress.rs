@@ -43,11 +43,6 @@ impl<'a> Progress<'a> {
         Self { out, now, doing, counted, began: None, shown: None }
     }
 
-    /// Tells what is being done from now on, and that it begins.
-    pub const fn begin(&mut self, doing: &'static str) {
-        (self.doing, self.began, self.shown) = (doing, None, None);
-    }
-
     /// Shows that so much is done, of so much if that is known; not more often than one can see.
     ///
     /// # Errors
