@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, thread};
 
-use systembot_model::{Event, Record, Seq, State};
+use systembot_model::{Event, Record, Seq, Series, State};
 use systembot_storage::{
     Reader,
     archive::{ArchiveError, Faults, restore},
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     damage::edit,
-    world::{World, all, asked, at, open, sampled, sorted},
+    world::{World, all, asked, at, of, open, sampled, sorted},
 };
 
 /// Copies a log, and calls something after each piece.
@@ -44,7 +44,7 @@ fn full() -> World {
     let text = "x".repeat(30_000);
     world.log().append(at(600_000), vec![Event::Noted { subject: "a".into(), text }]).unwrap();
     let rows = (0..300_i32).map(|i| (at(-9_000_000 + i64::from(i) * 15_000), vec![Some(f64::from(i))]));
-    let series = vec![systembot_model::Series::new("old")];
+    let series = vec![Series::new("old")];
     let import = Import { file: 7, series, rows: rows.collect(), last: true };
     world.log().import(at(600_001), &import).unwrap();
     world
@@ -68,8 +68,7 @@ fn what_was_there_is_there_again() {
     // It goes on where it stopped; the imported file is known.
     let next = other.log().append(at(700_000), vec![sampled(&[("load1", 1.0)])]).unwrap();
     assert_eq!(next.records[0].seq, seq.next());
-    let again =
-        Import { file: 7, series: vec![systembot_model::Series::new("old")], rows: Vec::new(), last: true };
+    let again = Import { file: 7, series: vec![Series::new("old")], rows: Vec::new(), last: true };
     let row = other.log().import(at(1), &again).unwrap().row;
     assert!(matches!(&row, Row::Imported { problem: Some(text), .. } if text.contains("already")), "{row:?}");
 }
@@ -103,7 +102,8 @@ fn a_copy_made_while_the_log_is_written_is_the_log_of_a_moment() {
         sampled(&readings)
     };
     let mut written: Vec<Record> = Vec::new();
-    let step = |world: &mut World, written: &mut Vec<Record>, ticks: u32| {
+    let mut loaded: Vec<(i64, String, f64)> = Vec::new();
+    let mut step = |world: &mut World, written: &mut Vec<Record>, ticks: u32| {
         let i = u32::try_from(written.len()).unwrap();
         let mut events: Vec<Event> = (i..i + ticks).map(tick).collect();
         if i % 7 == 0 {
@@ -111,6 +111,15 @@ fn a_copy_made_while_the_log_is_written_is_the_log_of_a_moment() {
         }
         let records = world.log().append(at(i64::from(i) * 1000), events).unwrap().records;
         written.extend(records.into_iter().map(sorted));
+        // A file is loaded beside it, part by part, and never ends.
+        if i % 5 == 0 {
+            let cell = |k: u32| (at(-1_000_000_000 + i64::from(k) * 15_000), vec![Some(f64::from(k % 7))]);
+            let rows: Vec<_> =
+                (loaded.len()..loaded.len() + 170).map(|k| cell(u32::try_from(k).unwrap())).collect();
+            loaded.extend(rows.iter().map(|(at, cells)| (at.as_ms(), "old".to_owned(), cells[0].unwrap())));
+            let series = vec![Series::new("old")];
+            world.log().import(at(0), &Import { file: 9, series, rows, last: false }).unwrap();
+        }
     };
     for _ in 0..250 {
         step(&mut world, &mut written, 12);
@@ -146,6 +155,8 @@ fn a_copy_made_while_the_log_is_written_is_the_log_of_a_moment() {
         let newest = records.last().unwrap().seq;
         assert!(newest >= before && newest <= after.next().next(), "{before:?} {newest:?} {after:?}");
         assert_eq!(records, written[..records.len()], "records up to {}", newest.get());
+        let old = other.samples(&of("old"));
+        assert!(!old.is_empty() && old == loaded[..old.len()], "{} loaded", old.len());
     }
 }
 
