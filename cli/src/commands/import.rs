@@ -15,8 +15,8 @@ use crate::{
     source::{Source, each, unexpected},
 };
 
-/// Cells that go in one part: some hundred KiB on the control socket.
-const PART_CELLS: usize = 20_000;
+/// Cells that go in one part: the daemon does nothing else for some 20 ms.
+const PART_CELLS: usize = 10_000;
 /// Rows that go in one part.
 const PART_ROWS: usize = 5_000;
 
