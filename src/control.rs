@@ -90,7 +90,8 @@ fn answer(stream: UnixStream, inbox: &Inbox) -> anyhow::Result<()> {
             | Request::Alerts { .. }
             | Request::Why { .. }
             | Request::Events { .. }
-            | Request::Verify) => {
+            | Request::Verify
+            | Request::Backup) => {
                 let (reply, look) = oneshot::channel();
                 inbox.ask(Asked::Look(reply))?;
                 let (reader, state) = look.blocking_recv()?;

@@ -124,20 +124,55 @@ Examples:
   systembot chat
   printf 'load\\nuptime\\n' | systembot chat")]
     Chat,
-    /// Load history from a CSV file
+    /// Load history from a file: CSV, JSON lines, or what `sadf -d` prints of sar's
     #[command(after_help = "\
-The first column is `timestamp` (RFC 3339, `YYYY-MM-DD HH:MM:SS` in UTC, or Unix seconds or milliseconds), \
-ascending; every other column is a series, named by its id; an empty cell is no sample. Nothing is loaded \
-over samples that are there. An import that was cut off goes on where it stopped when it is started again.
+The form is seen by the first line. CSV: the first column is `timestamp` (RFC 3339, `YYYY-MM-DD HH:MM:SS` in UTC, or \
+Unix seconds or milliseconds), ascending; every other column is a series, named by its id; an empty cell is no \
+sample. What `export` prints as CSV or JSON is read too. Mistakes are told with their line before anything is loaded, \
+and nothing is loaded over samples that are there. An import that was cut off goes on where it stopped when it is \
+started again.
 
-Example:
+Examples:
+  systembot import old.csv
+  systembot export > all.csv; systembot --data-dir other import all.csv
+  sadf -d /var/log/sysstat/sa24 -- -A > sa24.csv; systembot import sa24.csv
+
+A CSV file:
   timestamp,load1,\"disk_used_percent{mount=\"\"/\"\"}\"
   2026-11-22 10:00:00,0.31,48.2
   2026-11-22 10:00:15,0.29,")]
     Import {
-        /// A CSV file, first column `timestamp`, one column a series
-        #[arg(value_name = "FILE.csv")]
+        /// The file
         file: PathBuf,
+    },
+    /// Copy the whole log into one file, with the daemon running or not
+    #[command(after_help = "\
+The file is a log as it is at one moment; all of it is in there: samples, alerts, messages, imported history. It is \
+written beside its name first and replaces a file of that name when it is whole. `-` is standard output.
+
+Examples:
+  systembot backup systembot.backup
+  systembot backup - | ssh nas 'cat > systembot.backup'
+  sudo systembot --data-dir /var/lib/systembot backup - > systembot.backup")]
+    Backup {
+        /// The file to write
+        file: PathBuf,
+    },
+    /// Make a log from a backup, in a data directory that has none
+    #[command(after_help = "\
+Every part of the file is checked, and then the log, as `verify` does; only then it is moved to its place, \
+DIR/log. A file that is damaged or cut off is refused and leaves nothing behind. A log that is there is never \
+written over: stop the daemon and move it away first. `-` is standard input.
+
+Examples:
+  systembot restore systembot.backup
+  systembot --data-dir look restore systembot.backup && systembot --data-dir look status")]
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// Restore also a log that had faults when it was copied
+        #[arg(long)]
+        faulty: bool,
     },
     /// Run the detector over a CSV file, strictly online
     #[command(after_help = "\
@@ -329,7 +364,9 @@ Examples:
 Examples:
   systembot export --since 30d > month.csv
   systembot export --as openmetrics > metrics.om
-  promtool tsdb create-blocks-from openmetrics metrics.om", TIME_HELP))]
+  promtool tsdb create-blocks-from openmetrics metrics.om blocks
+
+CSV and JSON can be imported again and give the same samples.", TIME_HELP))]
     Export {
         /// Form of the output: csv, json or openmetrics [default: that of --format, csv for table]
         #[arg(long = "as", value_enum, value_name = "FORM", hide_possible_values = true)]
@@ -487,6 +524,9 @@ mod tests {
             "import a.csv",
             "export --as openmetrics --since 1d --until now",
             "verify",
+            "backup a.backup",
+            "backup -",
+            "restore a.backup --faulty",
             "config check",
             "config check a.toml",
             "config show",

@@ -3,12 +3,13 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::{BufReader, Write},
+    io::{BufReader, Read, Write},
     path::Path,
 };
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use systembot_storage::archive::Faults;
 
 use crate::{
     args::{Cli, Command, Format, Question},
@@ -16,6 +17,7 @@ use crate::{
         Outcome, View,
         alerts::{Which, alerts},
         ask::ask,
+        backup::backup,
         chat::{Prompt, chat},
         config::config,
         detect::detect,
@@ -27,6 +29,7 @@ use crate::{
         install,
         mute::{Length, ack, mute, unmute},
         restart::restart,
+        restore::{self, restore},
         series::series,
         services::services,
         shell::{completions, man},
@@ -37,7 +40,7 @@ use crate::{
     },
     edges::{Edges, Io},
     open::{become_owner, open},
-    output::Paint,
+    output::{Counted, Paint, Progress},
     pipe::{End, Pipe},
     setup::Setup,
     source::Source,
@@ -177,9 +180,37 @@ fn dispatch(cli: Cli, edges: &Edges<'_>, io: &mut Io<'_>, view: &mut View<'_>) -
             // Before the source: root gives up the right to read it there.
             let (name, mut input) = (file.display().to_string(), read(&file)?);
             let errors: &mut dyn Write = &mut *io.errors;
-            let progress = io.is_errors_seen.then_some(errors);
+            let seen = io.is_errors_seen.then_some(errors);
+            let progress = Progress::new(seen, edges.now, "importing", Counted::Rows);
             let input = import::Input { name: &name, file: &mut input, progress };
             import(input, &mut || open(&setup, edges, wait), view)
+        }
+        Command::Backup { file } => {
+            let setup = setup()?;
+            let errors: &mut dyn Write = &mut *io.errors;
+            let seen = io.is_errors_seen.then_some(errors);
+            let progress = Progress::new(seen, edges.now, "backing up", Counted::Bytes);
+            backup(&file, progress, open(&setup, edges, wait)?.as_mut(), view)
+        }
+        Command::Restore { file, faulty } => {
+            let setup = setup()?;
+            let name =
+                if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
+            // Root gives up the right to read it afterwards.
+            let opened = if file.as_os_str() == "-" { None } else { Some(read(&file)?) };
+            let bytes = opened.as_ref().and_then(|file| Some(file.get_ref().metadata().ok()?.len()));
+            become_owner(&setup.data_dir)?;
+            let errors: &mut dyn Write = &mut *io.errors;
+            let seen = io.is_errors_seen.then_some(errors);
+            let progress = Progress::new(seen, edges.now, "restoring", Counted::Bytes);
+            let faults = if faulty { Faults::Taken } else { Faults::Refused };
+            let mut opened = opened;
+            let file: &mut dyn Read = match &mut opened {
+                Some(file) => file,
+                None => io.input,
+            };
+            let input = restore::Input { name: &name, file, bytes, faults };
+            restore(input, &setup.data_dir, progress, view)
         }
         Command::Detect { file } => {
             setup()?;

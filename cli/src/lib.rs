@@ -10,6 +10,7 @@ mod dispatch;
 pub mod edges;
 mod open;
 pub mod output;
+pub mod past;
 mod pipe;
 pub mod rows;
 pub mod setup;

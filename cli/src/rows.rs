@@ -15,6 +15,7 @@ pub struct Rows<'a> {
     input: &'a mut dyn BufRead,
     name: String,
     line: u64,
+    offset: u64,
     text: Vec<u8>,
 }
 
@@ -22,7 +23,13 @@ impl<'a> Rows<'a> {
     /// Reads an input that is called so in errors.
     #[must_use]
     pub fn new(input: &'a mut dyn BufRead, name: impl Into<String>) -> Self {
-        Self { input, name: name.into(), line: 0, text: Vec::new() }
+        Self::after(input, name, 0, 0)
+    }
+
+    /// The same where so many bytes and lines were read before.
+    #[must_use]
+    pub fn after(input: &'a mut dyn BufRead, name: impl Into<String>, offset: u64, line: u64) -> Self {
+        Self { input, name: name.into(), line, offset, text: Vec::new() }
     }
 
     /// The next line that is not empty, without its end; `None` after the last.
@@ -40,6 +47,7 @@ impl<'a> Rows<'a> {
                 return Ok(None);
             }
             self.line += 1;
+            self.offset += u64::try_from(read)?;
             if read > LINE_BYTES {
                 bail!("{}: longer than {LINE_BYTES} bytes", self.place());
             }
@@ -55,6 +63,24 @@ impl<'a> Rows<'a> {
         }
         let text = str::from_utf8(&self.text);
         text.map(Some).map_err(|_| anyhow!("{}:{}: no UTF-8", self.name, self.line))
+    }
+
+    /// The line read last, where that was one.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Bytes up to its end.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// Where the last line stands, `file.csv:17`.

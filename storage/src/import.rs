@@ -25,6 +25,8 @@ use crate::{
 
 /// Columns of one file; each ends in a record of up to 7 KB, all in one step.
 pub const IMPORT_SERIES: usize = 1_024;
+/// What is said of a file that is in the log as a whole.
+pub const IMPORTED_ALREADY: &str = "this file was imported already";
 /// Samples that a new series' window begins with; 400 of 17 bytes fit a value.
 const LEARNED_SAMPLES: usize = 400;
 /// Chunks written between two syncs: sled's garbage collection must come to its turn.
@@ -170,7 +172,7 @@ impl Log {
         };
         if let Some(progress) = progress {
             if progress.is_done {
-                return Ok(Err("this file was imported already"));
+                return Ok(Err(IMPORTED_ALREADY));
             }
             if usize::try_from(progress.columns).ok() != Some(part.series.len()) {
                 return Ok(Err("the columns are not those the import began with"));

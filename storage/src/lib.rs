@@ -4,6 +4,7 @@
 //! answers them, [`remote`] carries both over the control socket. How it lies on disk is told in [`mod@log`],
 //! [`codec`] and the chunk module, and held by the files in `fixtures/`.
 
+pub mod archive;
 mod catalogue;
 mod checkpoint;
 mod chunk;
@@ -22,12 +23,13 @@ pub mod remote;
 mod retention;
 mod scan;
 mod series;
+mod steps;
 mod store;
 mod view;
 
 pub use error::Error;
 pub use event::{EventFilter, Events};
-pub use import::{IMPORT_SERIES, Imported};
+pub use import::{IMPORT_SERIES, IMPORTED_ALREADY, Imported};
 pub use log::{Appended, Log};
 pub use reader::Reader;
 pub use retention::Limits;

@@ -538,13 +538,25 @@ fn identify(store: &Store) -> Result<Identity, Error> {
         }
         Some(format) => Err(Error::Newer { what: format!("the log (format {format})") }),
         None => {
-            // The one source of randomness in std; nothing secret hangs on it.
-            let id = RandomState::new().build_hasher().finish();
-            let value = codec::encode(&id).map_err(Error::writing("the log's id"))?;
-            store.write(vec![format_put(1)?, Put::meta(ID_KEY.to_vec(), value)])?;
+            let id = new_id();
+            store.write(vec![format_put(1)?, put_of_id(id)?])?;
             Ok(Identity { id, format: 1, is_new: true })
         }
     }
+}
+
+/// Gives a log an id that no other has.
+pub(crate) fn id_put() -> Result<Put, Error> {
+    put_of_id(new_id())
+}
+
+fn new_id() -> u64 {
+    // The one source of randomness in std; nothing secret hangs on it.
+    RandomState::new().build_hasher().finish()
+}
+
+fn put_of_id(id: u64) -> Result<Put, Error> {
+    Ok(Put::meta(ID_KEY.to_vec(), codec::encode(&id).map_err(Error::writing("the log's id"))?))
 }
 
 fn format_put(format: u16) -> Result<Put, Error> {

@@ -13,7 +13,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
-    sync::Once,
+    sync::{Arc, Once},
 };
 
 use sled::{
@@ -21,7 +21,7 @@ use sled::{
     transaction::{TransactionError, Transactional},
 };
 
-use crate::error::Error;
+use crate::{error::Error, steps::Steps};
 
 /// Largest value: sled's inline limit is a quarter of its 512 KiB segment for a leaf of 17 items, 7.7 KB each.
 pub(crate) const VALUE_BYTES: usize = 7_000;
@@ -45,17 +45,55 @@ pub(crate) struct Trees {
     pub(crate) event: Tree,
     /// Five-minute roll-ups by group and first moment.
     pub(crate) rollup: Tree,
+    /// What the writer does to them.
+    pub(crate) steps: Arc<Steps>,
+}
+
+impl Trees {
+    /// Each tree with its place.
+    pub(crate) const fn all(&self) -> [(Place, &Tree); 6] {
+        [
+            (Place::Meta, &self.meta),
+            (Place::Hot, &self.hot),
+            (Place::Chunk, &self.chunk),
+            (Place::Order, &self.order),
+            (Place::Event, &self.event),
+            (Place::Rollup, &self.rollup),
+        ]
+    }
 }
 
 /// Which tree a [`Put`] goes to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
     Meta,
     Hot,
     Chunk,
     Order,
     Event,
     Rollup,
+}
+
+impl Place {
+    /// Every tree.
+    const ALL: [Self; 6] = [Self::Meta, Self::Hot, Self::Chunk, Self::Order, Self::Event, Self::Rollup];
+
+    /// What the tree is called in the database.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Hot => "hot",
+            Self::Chunk => "chunk",
+            Self::Order => "order",
+            Self::Event => "event",
+            Self::Rollup => "rollup",
+        }
+    }
+
+    /// The tree of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|place| place.name() == name)
+    }
 }
 
 /// One key that is set or removed as part of a step.
@@ -106,6 +144,11 @@ impl Put {
         Self { place: Place::Rollup, key, value: None }
     }
 
+    /// Whatever a copy of the log has at a key; `None` where there is nothing any more.
+    pub(crate) const fn copied(place: Place, key: Vec<u8>, value: Option<Vec<u8>>) -> Self {
+        Self { place, key, value }
+    }
+
     /// The value that is set.
     #[cfg(test)]
     pub(crate) fn into_value(self) -> Vec<u8> {
@@ -143,14 +186,15 @@ impl Store {
             return Err(Error::NotOwner { dir: dir.to_owned(), owner });
         }
         let db = open_quietly(dir)?;
-        let tree = |name: &str| db.open_tree(name).map_err(|error| failure(dir, error));
+        let tree = |place: Place| db.open_tree(place.name()).map_err(|error| failure(dir, error));
         let trees = Trees {
-            meta: tree("meta")?,
-            hot: tree("hot")?,
-            chunk: tree("chunk")?,
-            order: tree("order")?,
-            event: tree("event")?,
-            rollup: tree("rollup")?,
+            meta: tree(Place::Meta)?,
+            hot: tree(Place::Hot)?,
+            chunk: tree(Place::Chunk)?,
+            order: tree(Place::Order)?,
+            event: tree(Place::Event)?,
+            rollup: tree(Place::Rollup)?,
+            steps: Arc::default(),
         };
         let path = dir.join("db");
         let file = File::open(&path).map_err(at(&path))?;
@@ -173,6 +217,10 @@ impl Store {
         {
             return Err(Error::TooLarge { what: format!("a value of {} bytes", large.len()) });
         }
+        let steps = Arc::clone(&self.trees.steps);
+        // A copy that is being made never sees half of a step, and learns what it changed.
+        let mut step = steps.begin();
+        step.touch(puts.iter().map(|put| (put.place, put.key.as_slice())));
         let written = if puts.len() == 1 {
             // The usual tick: no batch manifest, no write lock.
             puts.pop().map_or(Ok(()), |put| match (self.tree(put.place), put.value) {

@@ -10,6 +10,7 @@
 //! - `doctor`: what it finds of all that an owner gets wrong.
 //! - `package`: what the packages are made of.
 //! - `cli`: the command line as scripts and terminals see it.
+//! - `past`: files of history, exports, backups.
 //! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
 #![allow(
     clippy::unwrap_used,
@@ -32,6 +33,7 @@ mod namespace;
 mod original;
 mod outage;
 mod package;
+mod past;
 mod reload;
 mod run;
 mod services;

@@ -7,7 +7,7 @@ use systembot_storage::query::{self, Request, Row};
 use super::{Outcome, View, samples};
 use crate::{
     args::{ExportForm, Format},
-    output::OpenMetrics,
+    output::{OpenMetrics, family},
     source::{Source, each, unexpected},
 };
 
@@ -71,8 +71,8 @@ fn open_metrics(span: Span, source: &mut dyn Source, view: &mut View<'_>) -> Res
         all.push(info.series);
         Ok(())
     })?;
-    // By metric first: `a{..}` and `a_b` would mix where only the ids are compared.
-    all.sort_by(|a, b| (a.metric(), a.id()).cmp(&(b.metric(), b.id())));
+    // By family first: `a{..}` and `a_b` would mix where only the ids are compared.
+    all.sort_by_cached_key(|series| (family(series), series.id().to_owned()));
     let mut text = OpenMetrics::default();
     let mut found = false;
     for series in &all {

@@ -1,29 +1,24 @@
-//! `import`: history from a CSV file, checked as a whole before any of it is sent.
+//! `import`: history from a file, checked as a whole before any of it is sent.
 
-use std::io::{BufRead, Seek, Write};
-
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use systembot_model::{Series, Timestamp};
-use systembot_storage::query::{Import, Request, Row};
+use systembot_storage::{
+    IMPORTED_ALREADY,
+    query::{Import, Request, Row},
+};
 
 use super::{Opener, Outcome, View};
 use crate::{
     args::Format,
-    output::{Csv, Fields, human, json},
-    rows::{self, Rows},
-    source::{each, unexpected},
+    output::{Csv, Fields, Progress, human, json},
+    past::{File, Found, Row as Past, Table, survey},
+    source::{Source, each, unexpected},
 };
 
-/// Cells that go in one part: some hundred KiB on the control socket.
-const PART_CELLS: usize = 20_000;
+/// Cells that go in one part: the daemon does nothing else for some 20 ms.
+const PART_CELLS: usize = 10_000;
 /// Rows that go in one part.
 const PART_ROWS: usize = 5_000;
-/// Columns of the progress bar.
-const BAR: u64 = 30;
-
-/// A file that can be read twice: once to check it, once to send it.
-pub trait File: BufRead + Seek {}
-impl<T: BufRead + Seek> File for T {}
 
 /// What to import, and who sees how far it is.
 pub struct Input<'a> {
@@ -31,8 +26,21 @@ pub struct Input<'a> {
     pub name: &'a str,
     /// The file.
     pub file: &'a mut dyn File,
-    /// Standard error if it is a terminal.
-    pub progress: Option<&'a mut dyn Write>,
+    /// Shows how far it is.
+    pub progress: Progress<'a>,
+}
+
+/// What became of the tables so far.
+#[derive(Default)]
+struct Done {
+    imported: u64,
+    refused: u64,
+    /// Tables that were in the log before.
+    complete: usize,
+    /// The first sample that was refused, with its table.
+    overlap: Option<(usize, Timestamp, Series)>,
+    /// Rows sent.
+    rows: u64,
 }
 
 /// Loads a file.
@@ -40,31 +48,89 @@ pub struct Input<'a> {
 /// # Errors
 /// A line that cannot be read, with its number; why the whole is refused; those of source and output.
 pub fn import(mut input: Input<'_>, open: &mut Opener<'_>, view: &mut View<'_>) -> Result<Outcome> {
-    let found = survey(&mut input)?;
-    let rewound = input.file.rewind();
-    rewound.with_context(|| format!("{}: no file that can be read twice; save it first", input.name))?;
+    let mut found = survey(input.file, input.name)?;
+    if found.tables.is_empty() {
+        bail!("{}: none of its columns means what a metric of ours does", input.name);
+    }
     // Not before: a daemon does not keep a connection on which nothing is asked.
     let mut source = open()?;
-    let name = input.name;
-    let (mut imported, mut refused, mut first) = (0, 0, None);
-    let mut sent = 0;
-    let mut send = |part: Import, progress: &mut Option<&mut dyn Write>| -> Result<()> {
-        sent += u64::try_from(part.rows.len())?;
-        each(source.as_mut(), &Request::Import(part), &mut |row| {
-            let Row::Imported { imported: all, refused: none, first_refused, problem } = row else {
+    let mut done = Done::default();
+    let all = found.tables.iter().map(|table| table.rows).sum();
+    let loaded = found
+        .tables
+        .iter_mut()
+        .enumerate()
+        .try_for_each(|(i, table)| load(&mut input, (i, table), all, source.as_mut(), &mut done));
+    input.progress.end()?;
+    loaded?;
+    if done.complete == found.tables.len() {
+        bail!("{}: {IMPORTED_ALREADY}", input.name);
+    }
+    tell(&mut input, &mut found, &done, view)
+}
+
+/// Sends the rows of one table in parts, the last one marked.
+fn load(
+    input: &mut Input<'_>,
+    (index, table): (usize, &mut Table),
+    all: u64,
+    source: &mut dyn Source,
+    done: &mut Done,
+) -> Result<()> {
+    let Input { name, file, progress } = input;
+    let (series, checksum, mut left) = (table.series().to_vec(), table.checksum, table.rows);
+    let most = (PART_CELLS / series.len().max(1)).clamp(1, PART_ROWS);
+    let before = (done.imported, done.refused);
+    let mut rows: Vec<Past> = Vec::with_capacity(most);
+    let mut is_complete = false;
+    let read = table.read(*file, name, &mut |row| {
+        // What the file has got since it was checked is not for this import.
+        if is_complete || left == 0 {
+            return Ok(());
+        }
+        rows.push(row);
+        left -= 1;
+        if rows.len() < most && left > 0 {
+            return Ok(());
+        }
+        let sent = u64::try_from(rows.len())?;
+        let rows = std::mem::replace(&mut rows, Vec::with_capacity(most));
+        let part = Import { file: checksum, series: series.clone(), rows, last: left == 0 };
+        each(source, &Request::Import(part), &mut |row| {
+            let Row::Imported { imported, refused, first_refused, problem } = row else {
                 return Err(unexpected());
             };
-            (imported, refused, first) = (all, none, first_refused);
-            problem.map_or(Ok(()), |problem| Err(anyhow!("{name}: {problem}")))
+            (done.imported, done.refused) = (before.0 + imported, before.1 + refused);
+            if let (None, Some((at, series))) = (&done.overlap, first_refused) {
+                done.overlap = Some((index, at, series));
+            }
+            is_complete = problem.as_deref() == Some(IMPORTED_ALREADY);
+            problem.filter(|_| !is_complete).map_or(Ok(()), |problem| Err(anyhow!("{name}: {problem}")))
         })?;
-        show(progress, sent, found.rows)
-    };
-    let sent = parts(&mut input, &found, &mut send);
-    if let Some(progress) = &mut input.progress {
-        writeln!(progress)?;
+        done.rows += sent;
+        Ok(progress.show(done.rows, Some(all))?)
+    });
+    read?;
+    if is_complete {
+        (done.imported, done.refused) = before;
+        done.complete += 1;
+    } else if left > 0 {
+        bail!("{name}: became shorter while it was read");
     }
-    sent?;
-    let overlap = first.map(|first| overlap(&mut input, &found, &first)).transpose()?;
+    Ok(())
+}
+
+/// Prints what became of it.
+fn tell(input: &mut Input<'_>, found: &mut Found, done: &Done, view: &mut View<'_>) -> Result<Outcome> {
+    let Done { imported, refused, .. } = *done;
+    let overlap = match &done.overlap {
+        Some((index, at, series)) => {
+            let table = found.tables.get_mut(*index);
+            let place = table.map(|table| table.find(input.file, input.name, (*at, series))).transpose()?;
+            Some(format!("{}: {series}", place.as_deref().unwrap_or(input.name)))
+        }
+        None => None,
+    };
     let fields: Fields = vec![("imported", imported.into()), ("refused", refused.into())];
     match view.format {
         Format::Table => {
@@ -74,6 +140,10 @@ pub fn import(mut input: Input<'_>, open: &mut Opener<'_>, view: &mut View<'_>) 
             }
             if let Some(overlap) = overlap.as_ref().filter(|_| imported > 0) {
                 write!(view.out, ", first at {overlap}")?;
+            }
+            if found.left_out > 0 {
+                let columns = human::counted(u64::try_from(found.left_out)?, "column");
+                write!(view.out, "; {columns} left out that no metric of ours stands for")?;
             }
             writeln!(view.out)?;
         }
@@ -87,145 +157,15 @@ pub fn import(mut input: Input<'_>, open: &mut Opener<'_>, view: &mut View<'_>) 
     Ok(Outcome::Done)
 }
 
-/// Where the first refused sample stands in the file, and its series.
-fn overlap(input: &mut Input<'_>, found: &Survey, first: &(Timestamp, Series)) -> Result<String> {
-    let (moment, series) = first;
-    input.file.rewind()?;
-    let mut lines = Rows::new(input.file, input.name);
-    lines.read()?;
-    while let Some(line) = lines.read()? {
-        if row_of(line, found.series.len()).is_ok_and(|(at, _)| at == *moment) {
-            break;
-        }
-    }
-    Ok(format!("{}: {series}", lines.place()))
-}
-
-/// Sends a part, and shows how far the file is.
-type Send<'a> = dyn FnMut(Import, &mut Option<&mut dyn Write>) -> Result<()> + 'a;
-
-/// What the first reading of a file found.
-struct Survey {
-    checksum: u64,
-    series: Vec<Series>,
-    rows: u64,
-}
-
-/// Reads the whole file and checks every cell.
-fn survey(input: &mut Input<'_>) -> Result<Survey> {
-    let mut checksum = Fnv::default();
-    let mut lines = Rows::new(input.file, input.name);
-    let Some(head) = lines.read()? else { bail!("{}: empty", input.name) };
-    checksum.add(head);
-    let series = head_of(head).map_err(|what| anyhow!("{}: {what}", lines.place()))?;
-    let (mut rows, mut last) = (0, None);
-    while let Some(line) = lines.read()? {
-        checksum.add(line);
-        let (at, _) = row_of(line, series.len()).map_err(|what| anyhow!("{}: {what}", lines.place()))?;
-        if last.is_some_and(|last| at <= last) {
-            bail!("{}: not after the line before it; timestamps must ascend", lines.place());
-        }
-        last = Some(at);
-        rows += 1;
-    }
-    if rows == 0 {
-        bail!("{}: no rows below its head", input.name);
-    }
-    Ok(Survey { checksum: checksum.0, series, rows })
-}
-
-/// Reads the file again and sends it in parts, the last one marked.
-fn parts(input: &mut Input<'_>, found: &Survey, send: &mut Send<'_>) -> Result<()> {
-    let most = (PART_CELLS / found.series.len().max(1)).clamp(1, PART_ROWS);
-    let mut lines = Rows::new(input.file, input.name);
-    lines.read()?;
-    let mut left = found.rows;
-    while left > 0 {
-        let mut rows = Vec::with_capacity(most);
-        while rows.len() < most
-            && let Some(line) = lines.read()?
-        {
-            rows.push(row_of(line, found.series.len()).map_err(|what| anyhow!("{}: {what}", lines.place()))?);
-        }
-        if rows.is_empty() {
-            bail!("{}: became shorter while it was read", input.name);
-        }
-        left = left.saturating_sub(u64::try_from(rows.len())?);
-        let part = Import { file: found.checksum, series: found.series.clone(), rows, last: left == 0 };
-        send(part, &mut input.progress)?;
-    }
-    Ok(())
-}
-
-/// The series of a head line.
-fn head_of(line: &str) -> Result<Vec<Series>, String> {
-    let cells = rows::cells(line).ok_or("the quotes do not match")?;
-    let Some((first, names)) = cells.split_first() else { return Err("empty".to_owned()) };
-    if !first.trim().eq_ignore_ascii_case("timestamp") {
-        return Err(format!("the first column is `{}`, not `timestamp`", first.trim()));
-    }
-    let mut series: Vec<Series> = Vec::with_capacity(names.len());
-    for name in names {
-        let name = name.trim();
-        let one = Series::parse(name).ok_or_else(|| {
-            format!("`{name}` is no id of a series: write load1, or \"disk_used_percent{{mount=\"\"/\"\"}}\"")
-        })?;
-        if series.contains(&one) {
-            return Err(format!("the column `{name}` is there twice"));
-        }
-        series.push(one);
-    }
-    if series.is_empty() { Err("no columns beside `timestamp`".to_owned()) } else { Ok(series) }
-}
-
-/// Moment and values of a line.
-fn row_of(line: &str, columns: usize) -> Result<(Timestamp, Vec<Option<f64>>), String> {
-    let cells = rows::cells(line).ok_or("the quotes do not match")?;
-    let Some((time, values)) = cells.split_first() else { return Err("empty".to_owned()) };
-    if values.len() != columns {
-        let found = human::counted(u64::try_from(cells.len()).unwrap_or(u64::MAX), "column");
-        return Err(format!("{found} where the head has {}", columns + 1));
-    }
-    let at = rows::moment(time).ok_or_else(|| format!("`{time}` is no timestamp"))?;
-    let value = |cell: &std::borrow::Cow<'_, str>| match cell.trim() {
-        "" => Ok(None),
-        text => rows::number(text).map(Some).ok_or_else(|| format!("`{text}` is no number")),
-    };
-    Ok((at, values.iter().map(value).collect::<Result<_, _>>()?))
-}
-
-fn show(progress: &mut Option<&mut dyn Write>, sent: u64, all: u64) -> Result<()> {
-    let Some(out) = progress else { return Ok(()) };
-    let percent = sent.saturating_mul(100) / all.max(1);
-    let full = usize::try_from(percent * BAR / 100)?;
-    let open = usize::try_from(BAR)?.saturating_sub(full);
-    write!(out, "\rimporting [{}{}] {percent:3} %", "#".repeat(full), ".".repeat(open))?;
-    Ok(out.flush()?)
-}
-
-/// FNV-1a of 64 bits over the lines: it recognises a file, no more.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn add(&mut self, line: &str) {
-        for byte in line.bytes().chain(std::iter::once(b'\n')) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::commands::fake::{Fake, check, lend, printed};
+    use crate::{
+        commands::fake::{Fake, check, lend, printed},
+        output::Counted,
+    };
 
     fn taken(request: &Request) -> Vec<Row> {
         let Request::Import(part) = request else { panic!("{request:?}") };
@@ -236,7 +176,8 @@ mod tests {
     fn run(text: &str, source: &mut Fake<'_>, format: Format) -> (Result<Outcome, String>, String) {
         printed(format, |view| {
             let mut file = Cursor::new(text.as_bytes());
-            import(Input { name: "a.csv", file: &mut file, progress: None }, &mut lend(source), view)
+            let progress = Progress::new(None, &|| Timestamp::from_ms(0), "importing", Counted::Rows);
+            import(Input { name: "a.csv", file: &mut file, progress }, &mut lend(source), view)
         })
     }
 
@@ -264,11 +205,10 @@ mod tests {
             Format::Table,
             |view| {
                 let mut file = Cursor::new(text.as_bytes());
-                import(
-                    Input { name: "a.csv", file: &mut file, progress: Some(&mut shown) },
-                    &mut lend(&mut source),
-                    view,
-                )
+                let now = || Timestamp::from_ms(0);
+                let progress = Progress::new(Some(&mut shown), &now, "importing", Counted::Rows);
+                let input = Input { name: "a.csv", file: &mut file, progress };
+                import(input, &mut lend(&mut source), view)
             },
             "2,000 samples imported\n",
         );
@@ -283,7 +223,7 @@ mod tests {
         let file = parts.first().unwrap().0;
         assert_eq!(parts, [(file, 5000, false), (file, 5000, false), (file, 2000, true)]);
         let shown = String::from_utf8(shown).unwrap();
-        assert!(shown.ends_with("\rimporting [##############################] 100 %\n"), "{shown}");
+        assert!(shown.ends_with("\rimporting [##############################] 100 %\x1b[K\n"), "{shown}");
         let mut other = Fake::new(&taken);
         run(&text.replace("7,1", "7,2"), &mut other, Format::Json).0.unwrap();
         assert!(!matches!(other.asked.first(), Some(Request::Import(part)) if part.file == file));
@@ -317,11 +257,186 @@ mod tests {
         }
     }
 
+    /// The rows of all parts, as `(series, ms, value)` in the order in which they were sent.
+    fn sent(source: &Fake<'_>) -> Vec<(String, i64, f64)> {
+        let mut all = Vec::new();
+        for request in &source.asked {
+            let Request::Import(part) = request else { panic!("{request:?}") };
+            for (at, cells) in &part.rows {
+                assert_eq!(cells.len(), part.series.len());
+                let named = part.series.iter().zip(cells);
+                all.extend(named.filter_map(|(s, v)| Some((s.id().to_owned(), at.as_ms(), (*v)?))));
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn what_export_prints_is_read() {
+        let csv = "time,series,value\n1970-01-01T00:00:01.500Z,\"d{m=\"\"/\"\"}\",1\n\
+                   1970-01-01T00:00:01.500Z,load1,0.1\n1970-01-01T00:00:02.000Z,load1,1e-7\n";
+        let json = "{\"time\":\"1970-01-01T00:00:01.500Z\",\"series\":\"d{m=\\\"/\\\"}\",\"value\":1.0}\n\
+                    {\"time\":\"1970-01-01T00:00:01.500Z\",\"series\":\"load1\",\"value\":0.1}\n\
+                    {\"time\":\"1970-01-01T00:00:02.000Z\",\"series\":\"load1\",\"value\":1e-7}\n";
+        for text in [csv, json] {
+            let mut source = Fake::new(&taken);
+            let (outcome, _) = run(text, &mut source, Format::Table);
+            assert_eq!(outcome, Ok(Outcome::Done), "{text}");
+            let expected = [("d{m=\"/\"}", 1500, 1.0), ("load1", 1500, 0.1), ("load1", 2000, 1e-7)];
+            assert_eq!(sent(&source), expected.map(|(name, ms, value)| (name.to_owned(), ms, value)));
+            assert_eq!(source.asked.len(), 1);
+        }
+    }
+
+    #[test]
+    fn mistakes_in_what_export_prints_name_their_line() {
+        let json = |time: &str, series: &str| {
+            format!("{{\"time\":\"{time}\",\"series\":\"{series}\",\"value\":1}}\n")
+        };
+        let (first, second) = (json("1970-01-01T00:00:01Z", "a"), json("1970-01-01T00:00:02Z", "a"));
+        for (text, expected) in [
+            ("time,series,value\n1,a,1\n1,a,2\n".into(), "a.csv:3: a has a value of this moment already"),
+            (
+                "time,series,value\n2,a,1\n1,b,2\n".into(),
+                "a.csv:3: not after the line before it; timestamps must ascend",
+            ),
+            ("time,series,value\n1,a\n".into(), "a.csv:2: 2 columns where the head has 3"),
+            ("time,series,value\n1,a,b\n".into(), "a.csv:2: `b` is no number"),
+            (format!("{second}{first}"), "a.csv:2: not after the line before it; timestamps must ascend"),
+            (format!("{first}{first}"), "a.csv:2: a has a value of this moment already"),
+            (format!("{first}{{}}\n"), "a.csv:2: has no `series`"),
+            (json("soon", "a"), "a.csv:1: `soon` is no timestamp"),
+        ] {
+            let mut source = Fake::new(&taken);
+            let (outcome, _) = run(&text, &mut source, Format::Table);
+            assert_eq!((outcome, source.asked.len()), (Err(expected.to_owned()), 0), "{text}");
+        }
+    }
+
+    const SADF: &str = "\
+# hostname;interval;timestamp;CPU;%user;%nice;%system;%iowait;%steal;%idle
+vm;600;2026-11-25 00:10:00 UTC;-1;1.00;2.50;3.00;4.00;0.50;89.00
+vm;600;2026-11-25 00:10:00 UTC;0;0.00;0.00;0.00;10.00;0.00;80.00
+vm;-1;2026-11-25 00:12:00 UTC;LINUX-RESTART\t(2 CPU)
+# hostname;interval;timestamp;runq-sz;plist-sz;ldavg-1;ldavg-5;ldavg-15;blocked
+vm;600;2026-11-25 00:10:00 UTC;4;126;1.82;1.41;1.23;0
+# hostname;interval;timestamp;CPU;%user;%nice;%system;%iowait;%steal;%idle
+vm;600;2026-11-25 00:30:00 UTC;-1;0,00;0,00;0,00;0,00;0,00;100,00
+# hostname;interval;timestamp;MOUNTPOINT;MBfsfree;MBfsused;%fsused;%ufsused;Ifree;Iused;%Iused
+vm;600;1795565400;/;10;30;75.00;90.30;3;1;25.00
+vm;600;1795565400;/home;1;1;50.00;60.00;1;1;50.00
+";
+
+    #[test]
+    fn what_sadf_prints_becomes_series_of_ours() {
+        let mut source = Fake::new(&taken);
+        let (outcome, printed) = run(SADF, &mut source, Format::Table);
+        assert_eq!(outcome, Ok(Outcome::Done));
+        assert_eq!(printed, "4 samples imported; 5 columns left out that no metric of ours stands for\n");
+        let (ten, thirty) = (1_795_565_400_000, 1_795_566_600_000);
+        let expected = [
+            ("cpu_idle_percent", ten, 89.0),
+            ("cpu_user_percent", ten, 3.5),
+            ("cpu_system_percent", ten, 3.0),
+            ("cpu_iowait_percent", ten, 4.0),
+            ("cpu_steal_percent", ten, 0.5),
+            ("cpu_busy_percent{cpu=\"0\"}", ten, 10.0),
+            ("cpu_idle_percent", thirty, 100.0),
+            ("cpu_user_percent", thirty, 0.0),
+            ("cpu_system_percent", thirty, 0.0),
+            ("cpu_iowait_percent", thirty, 0.0),
+            ("cpu_steal_percent", thirty, 0.0),
+            ("load1", ten, 1.82),
+            ("load5", ten, 1.41),
+            ("load15", ten, 1.23),
+            ("processes_running", ten, 4.0),
+            ("processes_blocked", ten, 0.0),
+            ("disk_used_bytes{mount=\"/\"}", ten, 31_457_280.0),
+            ("disk_total_bytes{mount=\"/\"}", ten, 41_943_040.0),
+            ("disk_inodes_used_percent{mount=\"/\"}", ten, 25.0),
+            ("disk_used_bytes{mount=\"/home\"}", ten, 1_048_576.0),
+            ("disk_total_bytes{mount=\"/home\"}", ten, 2_097_152.0),
+            ("disk_inodes_used_percent{mount=\"/home\"}", ten, 50.0),
+        ];
+        assert_eq!(sent(&source), expected.map(|(name, ms, value)| (name.to_owned(), ms, value)));
+        // One import a kind of section, each recognised again.
+        let files: std::collections::BTreeSet<u64> = source
+            .asked
+            .iter()
+            .map(|request| {
+                let Request::Import(part) = request else { panic!("{request:?}") };
+                assert!(part.last);
+                part.file
+            })
+            .collect();
+        assert_eq!(files.len(), 3);
+    }
+
+    #[test]
+    fn mistakes_in_what_sadf_prints_name_their_line() {
+        let load = "# hostname;interval;timestamp;ldavg-1\n";
+        for (text, expected) in [
+            (
+                format!("{load}a;1;2026-11-25 00:10:00;1\n"),
+                "a.csv:2: `2026-11-25 00:10:00` is in some local time: \
+              leave out -T and -t of sadf",
+            ),
+            (format!("{load}a;1;now;1\n"), "a.csv:2: `now` is no timestamp"),
+            (format!("{load}a;1;7;1;2\n"), "a.csv:2: 5 columns where the head has 4"),
+            (format!("{load}a;1;7;x\n"), "a.csv:2: `x` is no number"),
+            (
+                format!("{load}a;1;7;1\n{load}a;1;6;1\n"),
+                "a.csv:4: not after the line before it; timestamps must \
+              ascend",
+            ),
+            (format!("{load}a;1;7;1\nb;1;8;1\n"), "a.csv:3: is of the machine b, those before it of a"),
+            (
+                "# hostname;interval;timestamp;CPU;%user[...]\na;1;7;0;1\n".into(),
+                "a.csv:1: lines of several items: \
+              leave out -h of sadf",
+            ),
+            (
+                "# hostname;interval;timestamp;tps\na;1;7;1\n".into(),
+                "a.csv: none of its columns means what a metric \
+              of ours does",
+            ),
+        ] {
+            let mut source = Fake::new(&taken);
+            let (outcome, _) = run(&text, &mut source, Format::Table);
+            assert_eq!((outcome, source.asked.len()), (Err(expected.to_owned()), 0), "{text}");
+        }
+    }
+
+    /// Some tables of a file may be in the log, of an import that was cut off: the others are loaded.
+    #[test]
+    fn a_file_of_several_tables_is_complete_when_all_are() {
+        let mut done = 0;
+        let answer = std::cell::RefCell::new(|| {
+            done += 1;
+            done
+        });
+        let some = |request: &Request| match (answer.borrow_mut())() {
+            1 => {
+                let problem = Some(IMPORTED_ALREADY.to_owned());
+                vec![Row::Imported { imported: 0, refused: 0, first_refused: None, problem }]
+            }
+            _ => taken(request),
+        };
+        let (outcome, printed) = run(SADF, &mut Fake::new(&some), Format::Json);
+        assert_eq!((outcome, printed.as_str()), (Ok(Outcome::Done), "{\"imported\":2,\"refused\":0}\n"));
+        let all = |_: &Request| {
+            let problem = Some(IMPORTED_ALREADY.to_owned());
+            vec![Row::Imported { imported: 0, refused: 0, first_refused: None, problem }]
+        };
+        let (outcome, _) = run(SADF, &mut Fake::new(&all), Format::Json);
+        assert_eq!(outcome, Err("a.csv: this file was imported already".to_owned()));
+    }
+
     #[test]
     fn a_refusal_is_an_error() {
         let text = "timestamp,load1\n1,1\n";
         let twice = |_: &Request| {
-            let problem = Some("this file was imported already".to_owned());
+            let problem = Some(IMPORTED_ALREADY.to_owned());
             vec![Row::Imported { imported: 0, refused: 1, first_refused: None, problem }]
         };
         let (outcome, printed) = run(text, &mut Fake::new(&twice), Format::Json);

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod ask;
+pub mod backup;
 pub mod chat;
 pub mod config;
 pub mod detect;
@@ -13,6 +14,7 @@ pub mod import;
 pub mod install;
 pub mod mute;
 pub mod restart;
+pub mod restore;
 pub mod samples;
 pub mod series;
 pub mod services;

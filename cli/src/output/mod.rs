@@ -6,12 +6,14 @@ mod event;
 pub mod human;
 pub mod json;
 mod openmetrics;
+mod progress;
 mod table;
 
 pub use chart::{Chart, Mark, chart, dots};
 pub use csv::{Csv, quoted};
 pub use event::{AlertSeries, baselines_line, event_fields, event_line, event_rows, kinds};
-pub use openmetrics::OpenMetrics;
+pub use openmetrics::{OpenMetrics, family};
+pub use progress::{Counted, Progress};
 pub use table::{Align, Cell, Column, Paint, Table};
 
 use serde_json::Value;

@@ -61,7 +61,8 @@ impl OpenMetrics {
 
 /// The family that a series belongs to: its metric's name in the characters that names may have, a counter's
 /// without `_total`, which its samples carry.
-fn family(series: &Series) -> String {
+#[must_use]
+pub fn family(series: &Series) -> String {
     let name: String =
         series.metric().chars().map(|c| if matches!(c, '.' | '-') { '_' } else { c }).collect();
     match name.strip_suffix("_total") {

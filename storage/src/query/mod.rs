@@ -14,7 +14,7 @@ use systembot_model::{
     Pattern, Seq, Series, State, Timestamp, alert::Alert, event::Record, service, window::Trend,
 };
 
-use crate::{error::Error, event::EventFilter, reader::Reader};
+use crate::{archive, error::Error, event::EventFilter, reader::Reader};
 
 /// Whoever takes the rows wants no more of them: a closed pipe, a connection that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +56,7 @@ pub fn answer(reader: &Reader, state: &State, request: &Request, sink: Sink<'_>)
             each(sink, reader.events(filter)?.map(|record| record.map(Row::Event)))?;
         }
         Request::Verify => one(sink, Row::Verified(verify::verify(reader, state)?)),
+        Request::Backup => archive::copy(reader, sink)?,
         Request::Ask { .. } | Request::Import(_) => {
             one(sink, Row::Failed("this is answered by the daemon alone".to_owned()));
         }
@@ -127,6 +128,8 @@ pub enum Request {
     Import(Import),
     /// Reads every record and checks it: a [`Row::Verified`].
     Verify,
+    /// A copy of the whole log: a [`Row::Archived`] each.
+    Backup,
 }
 
 /// A question for samples.
@@ -233,6 +236,15 @@ pub enum Row {
     Verified(Verified),
     /// The question failed: one line for the person who asked.
     Failed(String),
+    /// A piece of a copy of the log, see [`crate::archive`].
+    Archived {
+        /// The piece.
+        bytes: Vec<u8>,
+        /// About how many bytes all of them have; 0 where that is not known.
+        of: u64,
+        /// Whether it is the last one.
+        is_last: bool,
+    },
 }
 
 /// What the figures of a bucket are computed from.

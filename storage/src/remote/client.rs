@@ -19,8 +19,8 @@ use crate::{
 };
 
 /// Frames that wait for whoever takes the rows. A pager may stand still far longer than the daemon waits for a
-/// client, so up to 64 MiB of the answer are taken off the socket ahead of it.
-const FRAMES_AHEAD: usize = 1_024;
+/// client, so up to 16 MiB of the answer, a million samples, are taken off the socket ahead of it.
+const FRAMES_AHEAD: usize = 256;
 
 /// Asks the daemon that listens at a socket.
 #[derive(Debug)]

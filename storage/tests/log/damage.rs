@@ -400,7 +400,7 @@ fn small() -> World {
 }
 
 /// Changes a tree behind the log's back, where the database itself finds nothing wrong.
-fn edit(world: &World, tree: &str, work: &dyn Fn(&sled::Tree)) {
+pub(crate) fn edit(world: &World, tree: &str, work: &dyn Fn(&sled::Tree)) {
     let mut attempts = 0;
     let db = loop {
         // The log that was just closed may hold its lock for a moment.

@@ -1,5 +1,6 @@
 //! The log at its boundary, on real databases in temporary directories.
 //!
+//! - `archive`: a copy while the log is written, and a log from it, or nothing
 //! - `append`: what is appended comes back, in order, after a reopen too; wide ticks; limits
 //! - `scan`: by time and by number, over ring and chunks, when the clock goes back, while sealing
 //! - `fold`: state = fold of the log, whatever was lost of checkpoint and process
@@ -22,6 +23,7 @@
 )]
 
 mod append;
+mod archive;
 mod damage;
 mod fold;
 mod import;

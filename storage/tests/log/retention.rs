@@ -144,9 +144,8 @@ fn what_is_left_gives_the_same_state_and_the_same_rows() {
     let recorded: Vec<(i64, String, f64)> = life
         .records
         .iter()
-        .filter_map(|record| match &record.event {
-            Event::Sampled(sample) => Some((record.at.as_ms(), sample)),
-            _ => None,
+        .filter_map(|record| {
+            if let Event::Sampled(sample) = &record.event { Some((record.at.as_ms(), sample)) } else { None }
         })
         .flat_map(|(ms, sample)| sample.readings.iter().map(move |r| (ms, r.series.to_string(), r.value)))
         .collect();
@@ -170,9 +169,9 @@ fn what_is_left_gives_the_same_state_and_the_same_rows() {
     let rows = asked(&life.world.reader(), &life.state, &Request::History(hourly(3_600_000)));
     let found: BTreeMap<i64, (f64, f64, u64)> = rows
         .iter()
-        .filter_map(|row| match row {
-            Row::Bucket { at, min, max, count, .. } => Some((at.as_ms(), (*min, *max, *count))),
-            _ => None,
+        .filter_map(|row| {
+            let Row::Bucket { at, min, max, count, .. } = row else { return None };
+            Some((at.as_ms(), (*min, *max, *count)))
         })
         .collect();
     assert_eq!(found, expected);

@@ -24,6 +24,14 @@ impl World {
         Self { dir, log }
     }
 
+    /// The log in a data directory that lies elsewhere.
+    pub(crate) fn at(data: &Path) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(data, dir.path().join("data")).unwrap();
+        let log = Some(open(&data.join("log")));
+        Self { dir, log }
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
