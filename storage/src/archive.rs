@@ -1,6 +1,6 @@
 //! A whole log in one file, and a log from such a file.
 //!
-//! An archive begins with a line of text, [`MAGIC`], and goes on with frames (see [`crate::codec`]): what keys of
+//! An archive begins with a line of text, `MAGIC`, and goes on with frames (see [`crate::codec`]): what keys of
 //! a tree have, or that they have nothing any more, in the order in which that was read, so that the later one of a
 //! key holds; and at last the counts, without which an archive is not whole. The trees are copied as they are,
 //! while the writer goes on.
@@ -8,7 +8,7 @@
 //! Why what comes out is a log that could have been: it is what the trees had between two steps of the writer, the
 //! very bytes that a kill at that moment would have left, and a log opens after a kill at any moment. For each key
 //! has the value of then. One that was not written while the copy was made was read at some time, and had the same
-//! value all along. One that was written is known (see [`crate::steps`]), and read again, the last time while the
+//! value all along. One that was written is known (see `steps`), and read again, the last time while the
 //! writer is held off. So nothing hangs on what the trees mean: chunks may be sealed, merged and removed meanwhile.
 //!
 //! A restored log has an id of its own: it goes on otherwise than the one it was copied from, so no checkpoint of
