@@ -21,7 +21,7 @@ use systembot_model::{
 };
 
 /// Steps of one life.
-const STEPS: usize = 200;
+const STEPS: usize = 60;
 const SERIES: [&str; 6] = [
     "load1",
     "cpu_idle_percent",
