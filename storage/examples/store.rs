@@ -2,7 +2,7 @@
 //!
 //! - `generate DIR END_MS DAYS`: a machine of 40 series at 15 s, each tick durable before the next.
 //! - `import DIR END_MS DAYS SERIES`: the first so many of its series, as history.
-//! - `replay FROM DIR END_MS DAYS`: the samples of a log, over and over, counters going on.
+//! - `replay FROM DIR END_MS DAYS`: the series of a log, going on as they were recorded.
 //! - `dump DIR csv|prometheus|openmetrics`: every sample, for `import` and for the peers.
 //! - `open DIR`: opens it as a start does.
 //! - `retention DIR BYTES CYCLES`: cycles of so many bytes each into a log that may have so many.
@@ -28,7 +28,7 @@ use std::{
 };
 
 use machine::{DAY_MS, Machine, TICK_MS, cpu_us, rss_kib};
-use systembot_model::{Event, Reading, Sample, Seq, Series, Timestamp};
+use systembot_model::{Event, Sample, Seq, Series, Timestamp};
 use systembot_storage::{Log, Query, query::Import};
 
 /// Time for sled to give back what it may, after the last write.
@@ -114,6 +114,59 @@ fn import(dir: &Path, end_ms: i64, days: i64, count: i64) {
     println!("samples {}", log.reader().samples().unwrap());
 }
 
+/// Quanta that a series may be counted in, the coarsest first.
+const QUANTA: [f64; 8] = [4096.0, 1024.0, 512.0, 1.0, 0.1, 0.01, 0.001, 0.000_001];
+
+/// A series that goes on as it was recorded, for ever: by the steps it was seen to take, or, where it jumps about
+/// more than it walks, by the values it was seen to have. Never the same again, or whoever compresses long runs
+/// would find the recording in it and nothing else.
+struct Walk {
+    series: Series,
+    values: Vec<f64>,
+    steps: Vec<f64>,
+    quantum: f64,
+    is_counter: bool,
+    is_walk: bool,
+    ends: (f64, f64),
+    now: f64,
+}
+
+impl Walk {
+    fn new(series: &Series, ticks: &[Sample]) -> Self {
+        let values: Vec<f64> = ticks.iter().filter_map(|tick| tick.value(series.id())).collect();
+        let steps: Vec<f64> = values.windows(2).map(|two| two[1] - two[0]).collect();
+        let is_multiple = |quantum: f64| {
+            values.iter().all(|value| ((value / quantum).round() * quantum - value).abs() < 1e-9)
+        };
+        let quantum = QUANTA.into_iter().find(|quantum| is_multiple(*quantum)).unwrap_or(0.000_001);
+        let spread = |of: &[f64]| {
+            let mean = of.iter().sum::<f64>() / of.len() as f64;
+            of.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / of.len() as f64
+        };
+        let ends = values.iter().fold((f64::MAX, f64::MIN), |ends, v| (ends.0.min(*v), ends.1.max(*v)));
+        let is_counter = series.metric().ends_with("_total") || series.metric() == "uptime_seconds";
+        let is_walk = spread(&steps) < spread(&values);
+        let now = values[values.len() - 1];
+        Self { series: series.clone(), values, steps, quantum, is_counter, is_walk, ends, now }
+    }
+
+    fn next(&mut self, random: &mut impl FnMut() -> f64) -> f64 {
+        let of = |all: &[f64], lot: f64| all[((lot * all.len() as f64) as usize).min(all.len() - 1)];
+        if self.is_counter || self.is_walk {
+            // Some more or less of a step, so that there are not only those that were seen.
+            let step = of(&self.steps, random()) * (0.94 + 0.12 * random());
+            let step = (step / self.quantum).round() * self.quantum;
+            let is_within = (self.ends.0..=self.ends.1).contains(&(self.now + step));
+            self.now += if self.is_counter || is_within { step } else { -step };
+        } else {
+            self.now = of(&self.values, random());
+        }
+        self.now = (self.now / self.quantum).round() * self.quantum;
+        // Decimals as a collector writes them.
+        (self.now * 1e6).round() / 1e6
+    }
+}
+
 fn replay(from: &Path, dir: &Path, end_ms: i64, days: i64) {
     let log = Log::open(from).unwrap();
     let ticks: Vec<Sample> = log
@@ -126,24 +179,23 @@ fn replay(from: &Path, dir: &Path, end_ms: i64, days: i64) {
         })
         .collect();
     println!("recorded_ticks {}", ticks.len());
-    // What a counter gains in one round; a round begins where the one before ended.
-    let ends = |series: &Series| {
-        let value = |tick: &Sample| tick.value(series.id());
-        Some(value(ticks.last()?)? - value(ticks.first()?)?)
+    let of_all = |series: &Series| ticks.iter().all(|tick| tick.value(series.id()).is_some());
+    let series = ticks[0].readings.iter().map(|reading| &reading.series).filter(|series| of_all(series));
+    let mut walks: Vec<Walk> = series.map(|series| Walk::new(series, &ticks)).collect();
+    let mut noise = 1_u64;
+    let mut random = || {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (noise >> 11) as f64 / (1_u64 << 53) as f64
     };
-    let count = days * DAY_MS / TICK_MS;
     let begin = end_ms - days * DAY_MS;
-    let rounds = (0_i64..).flat_map(|round| ticks.iter().map(move |tick| (round, tick)));
-    let of = |(i, (round, tick)): (i64, (i64, &Sample))| {
-        let value = |reading: &Reading| {
-            let gain = if reading.series.metric().ends_with("_total") { ends(&reading.series) } else { None };
-            (reading.value * 1e6 + gain.unwrap_or(0.0) * round as f64 * 1e6).round() / 1e6
-        };
+    let of = |i: i64| {
         let mut sample = Sample::default();
-        tick.readings.iter().for_each(|reading| sample.push(reading.series.clone(), value(reading)));
+        for walk in &mut walks {
+            sample.push(walk.series.clone(), walk.next(&mut random));
+        }
         (Timestamp::from_ms(begin + i * TICK_MS + i % 3), sample)
     };
-    write(dir, (0..count).zip(rounds).map(of));
+    write(dir, (0..days * DAY_MS / TICK_MS).map(of));
 }
 
 fn dump(dir: &Path, format: &str) {
