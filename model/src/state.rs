@@ -252,6 +252,12 @@ impl State {
         }
     }
 
+    /// STUB
+    #[must_use]
+    pub fn baselined(&self) -> Option<Seq> {
+        None
+    }
+
     /// The newest value of a series, in the newest tick or an older one.
     #[must_use]
     pub fn latest(&self, series: &Series) -> Option<f64> {

@@ -7,8 +7,8 @@ use systembot_model::Series;
 
 use crate::{codec, error::Error, store::Put};
 
-/// Series whose columns share a chunk: their times are kept once, and a scan for one of them reads little more.
-pub(crate) const GROUP_SERIES: u32 = 10;
+/// Series in use whose columns share a chunk: their times are kept once, and a scan for one of them reads little more.
+pub(crate) const GROUP_SERIES: usize = 10;
 /// Series over the whole life of a log; each costs some 200 bytes of memory in daemon and readers.
 pub(crate) const SERIES_MAX: usize = 65_536;
 
@@ -32,6 +32,8 @@ pub(crate) struct Entry {
 pub(crate) struct Catalogue {
     entries: Vec<Entry>,
     ids: HashMap<Series, u32>,
+    /// The series of each group, ascending by number.
+    groups: Vec<Vec<u32>>,
 }
 
 impl Catalogue {
@@ -50,19 +52,41 @@ impl Catalogue {
         if usize::try_from(entry.id).ok() != Some(self.entries.len()) {
             return Err(Error::damaged(format!("catalogue entry {} is not the next one", entry.id)));
         }
-        self.ids.insert(entry.series.clone(), entry.id);
-        self.entries.push(entry);
+        self.insert(entry);
         Ok(())
     }
 
-    /// Gives a new series its number, and what is to be written for it.
-    pub(crate) fn add(&mut self, series: &Series) -> Result<(u32, Put), Error> {
+    fn insert(&mut self, entry: Entry) {
+        let group = usize::from(entry.group);
+        if group >= self.groups.len() {
+            self.groups.resize(group + 1, Vec::new());
+        }
+        if let Some(members) = self.groups.get_mut(group) {
+            members.push(entry.id);
+        }
+        self.ids.insert(entry.series.clone(), entry.id);
+        self.entries.push(entry);
+    }
+
+    /// Gives a new series its number, and what is to be written for it; `None` where there are too many.
+    ///
+    /// It takes the place of one that is in use no more, where a group has such a place: so series that come and go
+    /// fill the groups there are, and what is left of a group never costs a chunk of its own.
+    pub(crate) fn add(
+        &mut self,
+        series: &Series,
+        is_in_use: impl Fn(u32) -> bool,
+    ) -> Result<Option<(u32, Put)>, Error> {
+        if self.entries.len() >= SERIES_MAX {
+            return Ok(None);
+        }
         let known = series.known();
         let id = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        let group = u16::try_from(id / GROUP_SERIES).ok().filter(|_| self.entries.len() < SERIES_MAX);
-        let Some(group) = group else {
-            return Err(Error::TooLarge { what: format!("a catalogue of more than {SERIES_MAX} series") });
+        let has_room = |members: &Vec<u32>| {
+            members.iter().filter(|id| is_in_use(**id)).take(GROUP_SERIES).count() < GROUP_SERIES
         };
+        let group = self.groups.iter().position(has_room).unwrap_or(self.groups.len());
+        let Ok(group) = u16::try_from(group) else { return Ok(None) };
         let entry = Entry {
             id,
             series: series.clone(),
@@ -71,9 +95,8 @@ impl Catalogue {
             group,
         };
         let value = codec::encode(&entry).map_err(Error::writing("a series name"))?;
-        self.ids.insert(series.clone(), id);
-        self.entries.push(entry);
-        Ok((id, Put::meta(Self::key(id), value)))
+        self.insert(entry);
+        Ok(Some((id, Put::meta(Self::key(id), value))))
     }
 
     /// The number of a series.
@@ -93,6 +116,11 @@ impl Catalogue {
 
     /// One more than the highest group.
     pub(crate) fn groups(&self) -> u16 {
-        self.entries.last().map_or(0, |entry| entry.group.saturating_add(1))
+        u16::try_from(self.groups.len()).unwrap_or(u16::MAX)
+    }
+
+    /// The series of a group, ascending by number.
+    pub(crate) fn members(&self, group: u16) -> &[u32] {
+        self.groups.get(usize::from(group)).map_or(&[], Vec::as_slice)
     }
 }

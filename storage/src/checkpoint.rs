@@ -12,15 +12,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use systembot_model::{Seq, State, limits};
+use systembot_model::{Seq, State};
 
-use crate::{codec, error::Error, fold::cuts, log::Log, scan::Records};
+use crate::{codec, error::Error, fold, log::Log};
 
 /// Raised when the meaning of the state changes, but not its layout.
 const MEANING: u16 = 4;
-
-/// Samples of each series that a fold from the beginning takes: a whole window.
-const FOLD_SAMPLES: usize = limits::WINDOW_SAMPLES;
 
 #[derive(Serialize, Deserialize)]
 struct Label {
@@ -59,15 +56,7 @@ impl Log {
             }
             return Ok(state);
         }
-        let view = reader.view()?;
-        let wanted = cuts(reader.trees()?, &view, FOLD_SAMPLES)?;
-        let mut state = State::default();
-        for record in Records::start(reader.trees()?, view, Seq::ZERO, &wanted)? {
-            state.apply(&record?);
-        }
-        // Ticks that are not needed may stand at the very end, when they read nothing.
-        state.seq = self.seq();
-        Ok(state)
+        fold::fold(&reader, None)
     }
 
     fn read_checkpoint(&self) -> Option<State> {

@@ -183,6 +183,16 @@ pub(crate) fn after(trees: &Trees, known: Seq) -> Result<Vec<Put>, Error> {
     .collect()
 }
 
+/// What takes the record of a number out of the tree.
+pub(crate) fn removed(trees: &Trees, seq: Seq) -> Result<Vec<Put>, Error> {
+    let keys = trees.event.scan_prefix(key(seq)).keys();
+    keys.map(|key| {
+        let key = key.map_err(|error| store::failure("event".as_ref(), error))?;
+        Ok(Put::event_removed(key.to_vec()))
+    })
+    .collect()
+}
+
 /// Whether an event of this size fits one value.
 pub(crate) fn fits(event: &Event) -> bool {
     // The largest number and moment, which cost nine bytes each.

@@ -6,14 +6,42 @@
 
 use std::collections::HashMap;
 
-use systembot_model::{Timestamp, limits};
+use systembot_model::{Seq, State, Timestamp, limits};
 
 use crate::{
     chunk::{self, Header, Wanted},
     error::Error,
+    reader::Reader,
+    scan::Records,
     store::{self, Trees},
     view::View,
 };
+
+/// Samples of each series that a fold from the beginning takes: a whole window.
+const SAMPLES: usize = limits::WINDOW_SAMPLES;
+
+/// The state as of a number, or as of the newest record: a fold of all events, and of as many of the newest samples
+/// of each series as a window can hold.
+pub(crate) fn fold(reader: &Reader, up_to: Option<Seq>) -> Result<State, Error> {
+    let mut view = reader.view()?;
+    let newest = view.durable;
+    let up_to = up_to.unwrap_or(newest);
+    view.hot.retain(|tick| tick.seq <= up_to);
+    // What came after it may have pushed what is needed out of the newest samples: so many more of each are read.
+    let beyond = usize::try_from(newest.get().saturating_sub(up_to.get())).unwrap_or(usize::MAX);
+    let wanted = cuts(reader.trees()?, &view, SAMPLES.saturating_add(beyond))?;
+    let mut state = State::default();
+    for record in Records::start(reader.trees()?, view, Seq::ZERO, &wanted)? {
+        let record = record?;
+        if record.seq > up_to {
+            break;
+        }
+        state.apply(&record);
+    }
+    // Ticks that are not needed may stand at the very end, when they read nothing.
+    state.seq = up_to;
+    Ok(state)
+}
 
 /// What was found of a series, walking back.
 #[derive(Default)]
@@ -27,7 +55,7 @@ struct Found {
 }
 
 /// Every recorded series, from the number on from which it must be folded; a little more than `samples` of each.
-pub(crate) fn cuts(trees: &Trees, view: &View, samples: usize) -> Result<Vec<Wanted>, Error> {
+fn cuts(trees: &Trees, view: &View, samples: usize) -> Result<Vec<Wanted>, Error> {
     let mut found: HashMap<u32, Found> = HashMap::new();
     for tick in view.hot.iter().rev() {
         for (id, _) in &tick.cells {
@@ -53,8 +81,7 @@ fn walk(
     (samples, found): (usize, &mut HashMap<u32, Found>),
 ) -> Result<(), Error> {
     let broken = |error| store::failure("chunk".as_ref(), error);
-    let members: Vec<u32> =
-        view.catalogue.entries().iter().filter(|entry| entry.group == group).map(|entry| entry.id).collect();
+    let members = view.catalogue.members(group);
     let range = chunk::order_key(group, 0)..=chunk::order_key(group, u64::MAX);
     for item in trees.order.range(range).rev() {
         if members.iter().all(|id| found.get(id).is_some_and(|series| series.is_enough)) {
@@ -64,8 +91,12 @@ fn walk(
         let (Some((_, seq)), Some(first)) = (chunk::parse_order_key(&key), place.first_chunk::<8>()) else {
             return Err(Error::damaged("a chunk's key is of no known form"));
         };
-        let key = chunk::key(group, Timestamp::from_ms(i64::from_be_bytes(*first)), seq);
-        let Some(chunk) = trees.chunk.get(key).map_err(broken)? else {
+        let place = chunk::key(group, Timestamp::from_ms(i64::from_be_bytes(*first)), seq);
+        let Some(chunk) = trees.chunk.get(place).map_err(broken)? else {
+            if !trees.order.contains_key(&key).map_err(broken)? {
+                // Pruned since the entry was read.
+                continue;
+            }
             return Err(Error::damaged(format!("the chunk of record {seq} is missing")));
         };
         let (header, _) = Header::read(&chunk)?;

@@ -12,7 +12,7 @@ use systembot_model::{Event, Record, Series, Timestamp};
 
 use crate::{
     catalogue::Catalogue,
-    chunk::{self, GAP_MS, Header, IMPORTED, Origin, Rows, SPAN_MS},
+    chunk::{self, GAP_MS, Header, IMPORTED, Origin, Rows, SPAN_MS, rollup},
     codec,
     error::Error,
     event, hot,
@@ -104,7 +104,7 @@ impl Log {
                     self.write_rows(&mut other)?;
                     self.finish_sync(&mut other)?;
                 }
-                match self.begin(part)? {
+                match self.begin(at, part)? {
                     Ok(new) => new,
                     Err(problem) => return Ok(Imported::refused(problem)),
                 }
@@ -145,7 +145,7 @@ impl Log {
     }
 
     /// Finds where a file stopped, or begins with it; the problem if it cannot be loaded.
-    fn begin(&mut self, part: &Import) -> Result<Result<Importing, &'static str>, Error> {
+    fn begin(&mut self, at: Timestamp, part: &Import) -> Result<Result<Importing, &'static str>, Error> {
         if part.series.len() > IMPORT_SERIES {
             return Ok(Err("more than 1024 columns: split the file"));
         }
@@ -188,13 +188,8 @@ impl Log {
         let (mut catalogue, mut puts, mut columns) =
             (std::sync::Arc::clone(&self.catalogue), Vec::new(), Vec::new());
         for series in &part.series {
-            let id = match catalogue.id(series) {
-                Some(id) => id,
-                None => {
-                    let (id, put) = std::sync::Arc::make_mut(&mut catalogue).add(series)?;
-                    puts.push(put);
-                    id
-                }
+            let Some(id) = self.number(series, at, &mut catalogue, &mut puts)? else {
+                return Ok(Err("there are too many series in this log for its columns"));
             };
             let is_fresh = !totals.series.contains_key(&id);
             columns.push(ColumnProgress { id, is_fresh, span: None, samples: 0 });
@@ -255,6 +250,7 @@ impl Log {
         }
         let mut puts: Vec<Put> =
             chunks.iter().map(|(header, chunk)| Put::chunk(header.key(), chunk.clone())).collect();
+        puts.extend(rollup::puts(self.store()?.trees(), &self.catalogue, &chunks)?);
         puts.extend(importing.puts(&importing.progress)?);
         let value = codec::encode(&tick).map_err(Error::writing("an import"))?;
         puts.push(Put::meta(IMPORTED_KEY.to_vec(), value));
@@ -292,6 +288,7 @@ impl Log {
         let groups = |catalogue: &Catalogue| {
             let mut groups: Vec<u16> =
                 taken.keys().filter_map(|id| catalogue.entry(*id)).map(|entry| entry.group).collect();
+            groups.sort_unstable();
             groups.dedup();
             groups
         };

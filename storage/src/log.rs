@@ -14,17 +14,18 @@ use std::{
     time::Duration,
 };
 
-use systembot_model::{Event, Record, Sample, Seq, Timestamp};
+use systembot_model::{Event, Record, Sample, Seq, Series, Timestamp};
 
 use crate::{
     catalogue::Catalogue,
-    chunk::{self, Block, Decoder, Header, Origin, Rows},
+    chunk::{self, Block, Decoder, Header, Origin, Rows, rollup},
     codec,
     error::Error,
     event, hot,
     import::Importing,
     reader::Reader,
-    store::{self, Put, Store},
+    retention::{Limits, Pruned},
+    store::{self, Put, Store, Trees},
     view::{Sealed, Shared},
 };
 
@@ -36,6 +37,12 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// changed. A log is raised to a later format with its first event of a kind that the one before lacks: until then
 /// an older program may read it still, and from then on it is told to leave it alone.
 const KINDS_BY_FORMAT: [usize; 2] = [29, 37];
+/// A series that was in no tick for so long gives its place in its group to a new one.
+const IN_USE: Duration = Duration::from_secs(7 * 86_400);
+/// Whether every chunk is in the roll-ups.
+const ROLLED_KEY: &[u8] = b"rolled";
+/// Chunks of an earlier version that are rolled up in one step.
+const ROLLED_TOGETHER: usize = 64;
 const FORMAT_KEY: &[u8] = b"format";
 const ID_KEY: &[u8] = b"id";
 /// One more than the number of the newest imported tick.
@@ -62,6 +69,10 @@ pub struct Log {
     id: u64,
     /// Its format, see [`KINDS_BY_FORMAT`].
     format: u16,
+    /// When each series was last in a tick, by number; long ago for those not seen since the log was opened.
+    used: Vec<Timestamp>,
+    pub(crate) pruned: Pruned,
+    pub(crate) limits: Limits,
     is_failed: bool,
 }
 
@@ -101,7 +112,9 @@ impl Log {
             std::thread::park_timeout(LOCK_PAUSE);
             opened = Self::open_at(&self.dir, Some(self.seq));
         }
+        let limits = self.limits;
         *self = opened?;
+        self.limits = limits;
         Ok(())
     }
 
@@ -127,6 +140,8 @@ impl Log {
         let ticked = newest.map_or(Seq::ZERO, |(_, seq)| seq).max(sealed.seq);
         let seq = event::newest(store.trees())?.max(ticked);
         let imported = meta::<u64>(&store, IMPORTED_KEY)?.unwrap_or(0);
+        let pruned = Pruned::read(store.trees())?;
+        let used = last_used(store.trees(), &catalogue)?;
         let (shared, catalogue) = (Arc::new(Shared::default()), Arc::new(catalogue));
         if known.is_some_and(|known| seq < known) {
             return Err(Error::damaged(format!("{} has lost its newest records", dir.display())));
@@ -146,6 +161,9 @@ impl Log {
             importing: None,
             id,
             format,
+            used,
+            pruned,
+            limits: Limits::default(),
             is_failed: false,
         };
         log.publish();
@@ -155,6 +173,7 @@ impl Log {
         while log.is_seal_due() {
             log.seal()?;
         }
+        log.roll_up_older()?;
         Ok(log)
     }
 
@@ -233,7 +252,7 @@ impl Log {
         for mut event in events {
             seq = seq.next();
             if let Event::Sampled(sample) = &mut event {
-                let cells = cells(sample, &mut catalogue, &mut puts)?;
+                let cells = cells(sample, at, (&mut catalogue, &mut self.used), &mut puts)?;
                 if next_tick - self.sealed.ticks >= hot::RING_SLOTS {
                     return Err(Error::TooLarge { what: "the ring of unsealed ticks".to_owned() });
                 }
@@ -335,12 +354,53 @@ impl Log {
             puts.push(Put::chunk(header.key(), chunk.clone()));
             puts.push(Put::order(chunk::order_key(header.group, header.first_seq), place));
         }
+        puts.extend(rollup::puts(self.store()?.trees(), &self.catalogue, &chunks)?);
         let value = codec::encode(&sealed).map_err(Error::writing("the watermark"))?;
         puts.push(Put::meta(Sealed::KEY.to_vec(), value));
         self.commit(puts)?;
         self.sync()?;
         let before = std::mem::replace(&mut self.sealed, sealed);
         self.count(&chunks, (before.seq, self.imported))
+    }
+
+    /// Rolls up what an earlier version has sealed without; all of it, once.
+    fn roll_up_older(&mut self) -> Result<(), Error> {
+        if meta::<bool>(self.store()?, ROLLED_KEY)?.is_some() {
+            return Ok(());
+        }
+        let is_there = |trees: &Trees| Ok::<_, Error>(trees.chunk.iter().next().is_some());
+        if is_there(self.store()?.trees())? {
+            // An attempt that was cut off begins again: rows must not be added twice.
+            let keys = self.store()?.trees().rollup.iter().keys();
+            let stale: Result<Vec<Put>, Error> = keys
+                .map(|key| {
+                    Ok(Put::rollup_removed(key.map_err(|error| store::failure(&self.dir, error))?.to_vec()))
+                })
+                .collect();
+            self.commit(stale?)?;
+            self.roll_up_chunks()?;
+        }
+        let value = codec::encode(&true).map_err(Error::writing("the log's format"))?;
+        self.commit(vec![Put::meta(ROLLED_KEY.to_vec(), value)])?;
+        self.sync()
+    }
+
+    fn roll_up_chunks(&mut self) -> Result<(), Error> {
+        let chunks = self.store()?.trees().chunk.iter();
+        let mut together = Vec::with_capacity(ROLLED_TOGETHER);
+        for item in chunks {
+            let (_, chunk) = item.map_err(|error| store::failure(&self.dir, error))?;
+            // One that does not read back has no roll-ups; a check of the log tells of it.
+            let Ok((header, _)) = Header::read(&chunk) else { continue };
+            together.push((header, chunk.to_vec()));
+            if together.len() == ROLLED_TOGETHER {
+                let puts = rollup::puts(self.store()?.trees(), &self.catalogue, &together)?;
+                self.commit(puts)?;
+                together.clear();
+            }
+        }
+        let puts = rollup::puts(self.store()?.trees(), &self.catalogue, &together)?;
+        self.commit(puts)
     }
 
     /// The chunks of some ticks, group by group.
@@ -364,17 +424,27 @@ impl Log {
 
     /// The series of a group, with their decimals, ascending by number.
     pub(crate) fn group(&self, group: u16) -> Vec<(u32, u8)> {
-        let entries = self.catalogue.entries();
-        let start = entries.partition_point(|entry| entry.group < group);
-        let members = entries.iter().skip(start).take_while(|entry| entry.group == group);
-        members.map(|entry| (entry.id, entry.decimals)).collect()
+        let members = self.catalogue.members(group).iter();
+        members.filter_map(|id| Some((*id, self.catalogue.entry(*id)?.decimals))).collect()
+    }
+
+    /// The number of a series, a new one where it has none; `None` where there are too many.
+    pub(crate) fn number(
+        &mut self,
+        series: &Series,
+        at: Timestamp,
+        catalogue: &mut Arc<Catalogue>,
+        puts: &mut Vec<Put>,
+    ) -> Result<Option<u32>, Error> {
+        number(series, at, (catalogue, &mut self.used), puts)
     }
 }
 
 /// Leaves in a sample what can be kept, and gives it by series number; new series get theirs.
 fn cells(
     sample: &mut Sample,
-    catalogue: &mut Arc<Catalogue>,
+    at: Timestamp,
+    (catalogue, used): (&mut Arc<Catalogue>, &mut Vec<Timestamp>),
     puts: &mut Vec<Put>,
 ) -> Result<Vec<(u32, f64)>, Error> {
     let mut cells: Vec<(u32, f64)> = Vec::with_capacity(sample.readings.len());
@@ -384,14 +454,7 @@ fn cells(
         if !reading.value.is_finite() {
             continue;
         }
-        let id = match catalogue.id(&reading.series) {
-            Some(id) => id,
-            None => {
-                let (id, put) = Arc::make_mut(catalogue).add(&reading.series)?;
-                puts.push(put);
-                id
-            }
-        };
+        let Some(id) = number(&reading.series, at, (&mut *catalogue, &mut *used), puts)? else { continue };
         if seen.insert(id) {
             cells.push((id, reading.value));
             kept.push(reading);
@@ -399,6 +462,58 @@ fn cells(
     }
     sample.readings = kept;
     Ok(cells)
+}
+
+/// The number of a series that is in use at a moment; a new one takes the place of one that was not for a week.
+fn number(
+    series: &Series,
+    at: Timestamp,
+    (catalogue, used): (&mut Arc<Catalogue>, &mut Vec<Timestamp>),
+    puts: &mut Vec<Put>,
+) -> Result<Option<u32>, Error> {
+    let id = match catalogue.id(series) {
+        Some(id) => id,
+        None => {
+            let week_ago = at.minus(IN_USE);
+            let is_in_use = |id: u32| {
+                let used = usize::try_from(id).ok().and_then(|id| used.get(id));
+                used.is_some_and(|used| *used >= week_ago)
+            };
+            let Some((id, put)) = Arc::make_mut(catalogue).add(series, is_in_use)? else { return Ok(None) };
+            puts.push(put);
+            id
+        }
+    };
+    let place = usize::try_from(id).unwrap_or(usize::MAX);
+    if place >= used.len() {
+        used.resize(place.saturating_add(1), Timestamp::MIN);
+    }
+    if let Some(used) = used.get_mut(place) {
+        *used = at;
+    }
+    Ok(Some(id))
+}
+
+/// When each series was in a tick last, by the newest chunk of its group; long ago for those that are not in it.
+fn last_used(trees: &Trees, catalogue: &Catalogue) -> Result<Vec<Timestamp>, Error> {
+    let mut used = vec![Timestamp::MIN; catalogue.entries().len()];
+    for group in 0..catalogue.groups() {
+        let range = chunk::order_key(group, 0)..=chunk::order_key(group, u64::MAX);
+        let Some(Ok((key, place))) = trees.order.range(range).next_back() else { continue };
+        let Some(((_, seq), first)) = chunk::parse_order_key(&key).zip(place.first_chunk::<8>()) else {
+            continue;
+        };
+        let key = chunk::key(group, Timestamp::from_ms(i64::from_be_bytes(*first)), seq);
+        // What does not read back costs a place in a group here, and is told where it is needed.
+        let Ok(Some(chunk)) = trees.chunk.get(key) else { continue };
+        let Ok((header, _)) = Header::read(&chunk) else { continue };
+        for column in &header.columns {
+            if let Some(used) = usize::try_from(column.id).ok().and_then(|id| used.get_mut(id)) {
+                *used = header.last;
+            }
+        }
+    }
+    Ok(used)
 }
 
 /// What the database says of itself.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use systembot_model::{Record, Seq, Timestamp};
 
 use crate::{
-    chunk::{self, Wanted},
+    chunk::{self, Wanted, rollup},
     error::Error,
     event::{self, EventFilter, Events},
     query::SeriesInfo,
@@ -199,10 +199,36 @@ impl Reader {
         Ok(totals)
     }
 
+    /// The first moment that has roll-ups of the groups that have these series, and one at or after the last.
+    pub(crate) fn rolled_since(
+        &self,
+        view: &View,
+        query: &Query,
+    ) -> Result<Option<(Timestamp, Timestamp)>, Error> {
+        let mut span: Option<(Timestamp, Timestamp)> = None;
+        let chosen = view.catalogue.entries().iter().filter(|entry| query.takes(&entry.series));
+        let groups: std::collections::BTreeSet<u16> = chosen.map(|entry| entry.group).collect();
+        for group in groups {
+            let range = rollup::key(group, Timestamp::MIN)..=rollup::key(group, Timestamp::MAX);
+            let mut sheets = self.trees()?.rollup.range(range);
+            let broken = |error| store::failure("rollup".as_ref(), error);
+            let Some((_, first)) = sheets.next().transpose().map_err(broken)? else { continue };
+            let (first, _) = rollup::Head::read(&first)?;
+            let last = match sheets.next_back().transpose().map_err(broken)? {
+                Some((_, last)) => rollup::Head::read(&last)?.0.last,
+                None => first.last,
+            };
+            let last = Timestamp::from_ms(last.as_ms().saturating_add(rollup::STEP_MS));
+            span = Some(span.map_or((first.first, last), |(a, b)| (a.min(first.first), b.max(last))));
+        }
+        Ok(span)
+    }
+
     /// A moment at or before the first sample and one at or after the last, of the groups that have these series.
     pub(crate) fn span(&self, view: &View, query: &Query) -> Result<Option<(Timestamp, Timestamp)>, Error> {
         let chosen = || view.catalogue.entries().iter().filter(|entry| query.takes(&entry.series));
         let mut groups: Vec<u16> = chosen().map(|entry| entry.group).collect();
+        groups.sort_unstable();
         groups.dedup();
         let mut span: Option<(Timestamp, Timestamp)> = None;
         let mut widen = |first: Timestamp, last: Timestamp| {

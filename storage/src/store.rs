@@ -43,6 +43,8 @@ pub(crate) struct Trees {
     pub(crate) order: Tree,
     /// Records that are no samples, by number.
     pub(crate) event: Tree,
+    /// Five-minute roll-ups by group and first moment.
+    pub(crate) rollup: Tree,
 }
 
 /// Which tree a [`Put`] goes to.
@@ -53,6 +55,7 @@ enum Place {
     Chunk,
     Order,
     Event,
+    Rollup,
 }
 
 /// One key that is set or removed as part of a step.
@@ -79,8 +82,24 @@ impl Put {
         Self { place: Place::Chunk, key, value: Some(value) }
     }
 
+    pub(crate) const fn chunk_removed(key: Vec<u8>) -> Self {
+        Self { place: Place::Chunk, key, value: None }
+    }
+
     pub(crate) const fn order(key: Vec<u8>, value: Vec<u8>) -> Self {
         Self { place: Place::Order, key, value: Some(value) }
+    }
+
+    pub(crate) const fn order_removed(key: Vec<u8>) -> Self {
+        Self { place: Place::Order, key, value: None }
+    }
+
+    pub(crate) const fn rollup(key: Vec<u8>, value: Vec<u8>) -> Self {
+        Self { place: Place::Rollup, key, value: Some(value) }
+    }
+
+    pub(crate) const fn rollup_removed(key: Vec<u8>) -> Self {
+        Self { place: Place::Rollup, key, value: None }
     }
 
     /// The value that is set.
@@ -127,6 +146,7 @@ impl Store {
             chunk: tree("chunk")?,
             order: tree("order")?,
             event: tree("event")?,
+            rollup: tree("rollup")?,
         };
         let path = dir.join("db");
         let file = File::open(&path).map_err(at(&path))?;
@@ -202,6 +222,7 @@ impl Store {
             Place::Chunk => &self.trees.chunk,
             Place::Order => &self.trees.order,
             Place::Event => &self.trees.event,
+            Place::Rollup => &self.trees.rollup,
         }
     }
 }

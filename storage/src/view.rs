@@ -19,6 +19,7 @@ use crate::{
     codec,
     error::Error,
     hot::{self, Tick},
+    retention::Pruned,
     series::Totals,
     store::{self, Trees},
 };
@@ -92,6 +93,11 @@ impl Shared {
         Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Has the sums counted anew when they are asked for next.
+    pub(crate) fn forget_totals(&self) {
+        self.totals().take();
+    }
+
     /// The sums, if they are known.
     pub(crate) fn totals(&self) -> MutexGuard<'_, Option<Totals>> {
         self.totals.lock().unwrap_or_else(PoisonError::into_inner)
@@ -105,6 +111,8 @@ pub(crate) struct View {
     pub(crate) durable: Seq,
     pub(crate) sealed: Seq,
     pub(crate) imported: u64,
+    /// Ticks up to this number are records no more.
+    pub(crate) pruned: Seq,
     /// Ticks that are in no chunk shown, in order of number.
     pub(crate) hot: Vec<Tick>,
 }
@@ -119,8 +127,9 @@ impl View {
         hot.retain(|tick| tick.seq > sealed);
         // Chunks may have come to hold more than was durable at first; what is sealed is durable too.
         let durable = durable.max(sealed);
+        let pruned = Pruned::read(trees)?.seq;
         // After the durable number: whatever is shown has its name here.
-        Ok(Self { catalogue: shared.catalogue(), durable, sealed, imported, hot })
+        Ok(Self { catalogue: shared.catalogue(), durable, sealed, imported, pruned, hot })
     }
 
     /// Whether a chunk is shown.

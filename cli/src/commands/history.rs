@@ -91,6 +91,8 @@ fn draw(mut query: query::History, source: &mut dyn Source, view: &mut View<'_>)
 
 #[cfg(test)]
 mod tests {
+    use systembot_storage::query::Basis;
+
     use super::*;
     use crate::{
         args::{Aggregate, Format},
@@ -123,6 +125,7 @@ mod tests {
                 max: 1.25,
                 last: 0.75,
                 count: 1240,
+                from: Basis::Rollups,
             }]
         } else {
             vec![
@@ -175,7 +178,7 @@ time,series,value
         check(
             Format::Json,
             |view| history(&args(Some("5m"), &[Mean, Min, Max, Count]), &mut source, view),
-            "{\"time\":\"2026-11-22T08:30:00.000Z\",\"series\":\"load1\",\"mean\":0.5,\"min\":0,\"max\":1.25,\"count\":1240}\n",
+            "{\"time\":\"2026-11-22T08:30:00.000Z\",\"series\":\"load1\",\"mean\":0.5,\"min\":0,\"max\":1.25,\"count\":1240,\"source\":\"rollups\"}\n",
         );
         check(
             Format::Csv,
@@ -193,7 +196,7 @@ Time                 Series                           Mean    Count
         check(
             Format::Json,
             |view| history(&args(Some("5m"), &[Max, Count, Max]), &mut source, view),
-            "{\"time\":\"2026-11-22T08:30:00.000Z\",\"series\":\"load1\",\"max\":1.25,\"count\":1240}\n",
+            "{\"time\":\"2026-11-22T08:30:00.000Z\",\"series\":\"load1\",\"max\":1.25,\"count\":1240,\"source\":\"rollups\"}\n",
         );
         let steps = source.asked.iter().map(|request| {
             let Request::History(query) = request else { panic!("{request:?}") };

@@ -4,7 +4,7 @@ use std::io;
 
 use anyhow::Result;
 use systembot_model::{Series, Timestamp, metric::Unit};
-use systembot_storage::query::{self, Request, Row};
+use systembot_storage::query::{self, Basis, Request, Row};
 
 use super::View;
 use crate::{
@@ -28,8 +28,10 @@ pub fn print(
         #[expect(clippy::wildcard_enum_match_arm, reason = "all other rows answer other questions")]
         match row {
             Row::Names(names) => rows.begin(names, view)?,
-            Row::Point { at, series, value } => rows.row(at, series, &[Figure::Value(value)], view)?,
-            Row::Bucket { at, series, mean, min, max, last, count } => {
+            Row::Point { at, series, value } => {
+                rows.row((at, series), &[Figure::Value(value)], None, view)?
+            }
+            Row::Bucket { at, series, mean, min, max, last, count, from } => {
                 let figure = |aggregate: &Aggregate| match aggregate {
                     Aggregate::Mean => Figure::Value(mean),
                     Aggregate::Min => Figure::Value(min),
@@ -38,7 +40,7 @@ pub fn print(
                     Aggregate::Count => Figure::Count(count),
                 };
                 let figures: Vec<_> = rows.aggregates.iter().flatten().map(figure).collect();
-                rows.row(at, series, &figures, view)?;
+                rows.row((at, series), &figures, Some(from), view)?;
             }
             _ => return Err(unexpected()),
         }
@@ -127,7 +129,13 @@ impl Rows {
         table
     }
 
-    fn row(&mut self, at: Timestamp, series: u32, figures: &[Figure], view: &mut View<'_>) -> Result<()> {
+    fn row(
+        &mut self,
+        (at, series): (Timestamp, u32),
+        figures: &[Figure],
+        from: Option<Basis>,
+        view: &mut View<'_>,
+    ) -> Result<()> {
         let index = usize::try_from(series)?;
         self.count += 1;
         if let Some(table) = &mut self.table {
@@ -153,6 +161,9 @@ impl Rows {
         write!(view.out, "{{\"time\":\"{time}\",\"series\":{name}")?;
         for (key, figure) in self.keys.iter().zip(figures) {
             write!(view.out, ",\"{key}\":{}", figure.text())?;
+        }
+        if let Some(from) = from {
+            write!(view.out, ",\"source\":\"{}\"", from.word())?;
         }
         Ok(view.out.write_all(b"}\n")?)
     }

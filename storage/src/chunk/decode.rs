@@ -215,64 +215,86 @@ impl Decoder {
     }
 
     fn floats(&mut self, parts: Parts<'_>, bytes: &[u8], n: usize, into: &mut Vec<f64>) -> Option<()> {
-        let (sort, bytes) = bytes.split_first()?;
-        match *sort {
-            CONSTANT => into.resize(n, f64::from_bits(u64::from_le_bytes(*exactly(bytes)?))),
-            PLAIN => {
-                let (cells, rest) = bytes.as_chunks::<8>();
-                if cells.len() != n || !rest.is_empty() {
-                    return None;
-                }
-                into.extend(cells.iter().map(|cell| f64::from_bits(u64::from_le_bytes(*cell))));
-            }
-            FLOATS => {
-                into.resize(n, 0.0);
-                unpack(parts, bytes, into, &mut self.scratch)?;
-            }
-            scaled if (SCALED..=SCALED + DECIMALS_MAX).contains(&scaled) => {
-                self.integers.resize(n, 0);
-                unpack(parts, bytes, &mut self.integers, &mut self.scratch)?;
-                let scale = scale(scaled - SCALED);
-                into.extend(self.integers.iter().map(|integer| unscaled(*integer, scale)));
-            }
-            _ => return None,
-        }
-        Some(())
+        floats(parts, bytes, n, into, (&mut self.integers, &mut self.scratch))
     }
 
     /// One column of integers, left in `self.integers`.
     fn ints(&mut self, parts: Parts<'_>, bytes: &[u8], n: usize) -> Option<()> {
-        let (sort, bytes) = bytes.split_first()?;
-        self.integers.clear();
-        match *sort {
-            LINEAR => {
-                let step = i64::from_le_bytes(*exactly(bytes)?);
-                let mut next = 0_i64;
-                for _ in 0..n {
-                    self.integers.push(next);
-                    next = next.saturating_add(step);
-                }
-            }
-            PLAIN => {
-                let (cells, rest) = bytes.as_chunks::<8>();
-                if cells.len() != n || !rest.is_empty() {
-                    return None;
-                }
-                self.integers.extend(cells.iter().map(|cell| i64::from_le_bytes(*cell)));
-            }
-            INTEGERS => {
-                self.integers.resize(n, 0);
-                unpack(parts, bytes, &mut self.integers, &mut self.scratch)?;
-            }
-            _ => return None,
-        }
-        Some(())
+        ints(parts, bytes, n, &mut self.integers, &mut self.scratch)
     }
+}
+
+/// One column of values; the integers are memory that is used again.
+pub(super) fn floats(
+    parts: Parts<'_>,
+    bytes: &[u8],
+    n: usize,
+    into: &mut Vec<f64>,
+    (integers, scratch): (&mut Vec<i64>, &mut DecompressorScratch),
+) -> Option<()> {
+    let (sort, bytes) = bytes.split_first()?;
+    match *sort {
+        CONSTANT => into.resize(n, f64::from_bits(u64::from_le_bytes(*exactly(bytes)?))),
+        PLAIN => {
+            let (cells, rest) = bytes.as_chunks::<8>();
+            if cells.len() != n || !rest.is_empty() {
+                return None;
+            }
+            into.extend(cells.iter().map(|cell| f64::from_bits(u64::from_le_bytes(*cell))));
+        }
+        FLOATS => {
+            into.resize(n, 0.0);
+            unpack(parts, bytes, into, scratch)?;
+        }
+        scaled if (SCALED..=SCALED + DECIMALS_MAX).contains(&scaled) => {
+            integers.resize(n, 0);
+            unpack(parts, bytes, integers, scratch)?;
+            let scale = scale(scaled - SCALED);
+            into.extend(integers.iter().map(|integer| unscaled(*integer, scale)));
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// One column of integers.
+pub(super) fn ints(
+    parts: Parts<'_>,
+    bytes: &[u8],
+    n: usize,
+    into: &mut Vec<i64>,
+    scratch: &mut DecompressorScratch,
+) -> Option<()> {
+    let (sort, bytes) = bytes.split_first()?;
+    into.clear();
+    match *sort {
+        LINEAR => {
+            let step = i64::from_le_bytes(*exactly(bytes)?);
+            let mut next = 0_i64;
+            for _ in 0..n {
+                into.push(next);
+                next = next.saturating_add(step);
+            }
+        }
+        PLAIN => {
+            let (cells, rest) = bytes.as_chunks::<8>();
+            if cells.len() != n || !rest.is_empty() {
+                return None;
+            }
+            into.extend(cells.iter().map(|cell| i64::from_le_bytes(*cell)));
+        }
+        INTEGERS => {
+            into.resize(n, 0);
+            unpack(parts, bytes, into, scratch)?;
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 /// The parts of a chunk's body.
 #[derive(Clone, Copy)]
-struct Parts<'a> {
+pub(super) struct Parts<'a> {
     pco: &'a [u8],
     times: &'a [u8],
     seqs: &'a [u8],
@@ -280,6 +302,11 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    /// pco's own header alone.
+    pub(super) const fn only(pco: &'a [u8]) -> Self {
+        Self { pco, times: &[], seqs: &[], columns: &[] }
+    }
+
     fn of(header: &Header, body: &'a [u8]) -> Result<Self, Error> {
         let split =
             |bytes: &'a [u8], at: u16| bytes.split_at_checked(usize::from(at)).ok_or_else(|| short(header));

@@ -171,7 +171,7 @@ fn encode(rows: &Rows, run: &Range<usize>) -> Result<(Header, Vec<u8>), Error> {
 }
 
 /// One bit a tick, set where there is a value.
-fn bitmap(values: &[f64], ticks: usize, into: &mut Vec<u8>) {
+pub(super) fn bitmap(values: &[f64], ticks: usize, into: &mut Vec<u8>) {
     let mut bits = vec![0_u8; ticks.div_ceil(8)];
     for (i, value) in values.iter().enumerate() {
         if let Some(byte) = bits.get_mut(i / 8).filter(|_| !value.is_nan()) {
@@ -181,7 +181,7 @@ fn bitmap(values: &[f64], ticks: usize, into: &mut Vec<u8>) {
     into.extend(bits);
 }
 
-fn floats(values: &[f64], decimals: u8, into: &mut Vec<u8>) -> Result<(), Error> {
+pub(super) fn floats(values: &[f64], decimals: u8, into: &mut Vec<u8>) -> Result<(), Error> {
     let first = values.first().copied().unwrap_or_default();
     if values.iter().all(|value| value.to_bits() == first.to_bits()) {
         into.push(CONSTANT);
@@ -204,7 +204,7 @@ fn floats(values: &[f64], decimals: u8, into: &mut Vec<u8>) -> Result<(), Error>
     Ok(())
 }
 
-fn integers(values: &[i64], into: &mut Vec<u8>) -> Result<(), Error> {
+pub(super) fn integers(values: &[i64], into: &mut Vec<u8>) -> Result<(), Error> {
     let step = match values {
         [first, second, ..] => second.saturating_sub(*first),
         _ => 0,
@@ -226,7 +226,7 @@ fn integers(values: &[i64], into: &mut Vec<u8>) -> Result<(), Error> {
 }
 
 /// The values times 10^decimals as integers, if every one of them comes back bit for bit.
-fn scaled(values: &[f64], decimals: u8) -> Option<Vec<i64>> {
+pub(super) fn scaled(values: &[f64], decimals: u8) -> Option<Vec<i64>> {
     let scale = super::decode::scale(decimals);
     values
         .iter()
@@ -247,7 +247,7 @@ fn pack<T: Number>(values: &[T]) -> Result<Vec<u8>, Error> {
     work().map_err(refused)
 }
 
-fn pco_header() -> Result<Vec<u8>, Error> {
+pub(super) fn pco_header() -> Result<Vec<u8>, Error> {
     FileCompressor::default().write_header(Vec::new()).map_err(refused)
 }
 
@@ -255,6 +255,6 @@ fn refused(error: PcoError) -> Error {
     Error::TooLarge { what: format!("a column ({error})") }
 }
 
-fn short(n: usize) -> Result<u16, Error> {
+pub(super) fn short(n: usize) -> Result<u16, Error> {
     u16::try_from(n).map_err(|_| Error::TooLarge { what: "a chunk".to_owned() })
 }

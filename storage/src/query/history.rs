@@ -2,12 +2,22 @@
 
 use systembot_model::{Timestamp, number};
 
-use super::{History, Row, Sink, Step, Stop};
+use super::{Basis, History, Row, Sink, Step, Stop};
 use crate::{
+    chunk::rollup::{self, Rollup},
     error::Error,
     reader::Reader,
-    scan::{Choice, Query, Tick},
+    scan::{Choice, Query, Rolled, Tick, chosen},
 };
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Part of a span, and what answers for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Samples(Timestamp, Timestamp),
+    Rollups(Timestamp, Timestamp),
+}
 
 pub(super) fn answer(reader: &Reader, history: &History, sink: Sink<'_>) -> Result<(), Error> {
     let choice = Choice::Matching(history.patterns.clone());
@@ -16,25 +26,89 @@ pub(super) fn answer(reader: &Reader, history: &History, sink: Sink<'_>) -> Resu
         // What lies before the first bucket is in none.
         query.since = starts.first().map_or(query.until, |first| query.since.max(*first));
     }
-    let mut rows =
-        Rows { step: history.step.as_ref(), bucket: None, slots: Vec::new(), skip: 0, left: usize::MAX };
+    let mut rows = Rows::new(history.step.as_ref());
     if let Some(limit) = history.limit {
         let tail = tail(reader, &query, (history.step.as_ref(), limit))?;
         query.since = tail.0;
         (rows.skip, rows.left) = (tail.1.saturating_sub(limit), limit);
     }
-    let mut scan = reader.scan(&query)?;
-    if sink(Row::Names(scan.names().to_vec())).is_err() {
+    if sink(Row::Names(chosen(&reader.view()?, &query).0)).is_err() {
         return Ok(());
     }
-    while let Some(tick) = scan.next_tick()? {
-        if rows.take(tick, sink).is_err() {
-            return Ok(());
+    if give(reader, &query, &mut rows, sink)? {
+        // Nothing follows the last bucket.
+        let _ = rows.close(sink);
+    }
+    Ok(())
+}
+
+/// Gives the rows of a span, but for the end of the last bucket; whether all of them were wanted.
+fn give(reader: &Reader, query: &Query, rows: &mut Rows<'_>, sink: Sink<'_>) -> Result<bool, Error> {
+    for part in parts(reader, query, rows.step)? {
+        match part {
+            Part::Samples(since, until) => {
+                let mut scan = reader.scan(&Query { since, until, ..query.clone() })?;
+                while let Some(tick) = scan.next_tick()? {
+                    if rows.take(tick, sink).is_err() {
+                        return Ok(false);
+                    }
+                }
+            }
+            Part::Rollups(since, until) => {
+                let view = reader.view()?;
+                let (_, wanted) = chosen(&view, query);
+                let mut rolled = Rolled::start(reader.trees()?, &view, &wanted, (since, until))?;
+                while let Some((at, rollups)) = rolled.next_row()? {
+                    if rows.take_rolled(at, rollups, sink).is_err() {
+                        return Ok(false);
+                    }
+                }
+            }
         }
     }
-    // Nothing follows the last bucket.
-    let _ = rows.close(sink);
-    Ok(())
+    Ok(true)
+}
+
+/// What answers for which part of a span, in order of time.
+///
+/// Roll-ups answer for whole rows of theirs up to the hour that is not sealed yet, where the buckets are made of such
+/// rows; else only where samples have gone. What they do not cover the samples answer for, so none is counted twice.
+fn parts(reader: &Reader, query: &Query, step: Option<&Step>) -> Result<Vec<Part>, Error> {
+    let (since, until) = (query.since, query.until);
+    let samples = |since, until| (since < until).then_some(Part::Samples(since, until));
+    let Some(step) = step else { return Ok(samples(since, until).into_iter().collect()) };
+    let view = reader.view()?;
+    let row = |at: Timestamp| Timestamp::from_ms(rollup::row_of(at));
+    let up = |at: Timestamp| {
+        let begin = row(at);
+        if begin < at { Timestamp::from_ms(begin.as_ms().saturating_add(rollup::STEP_MS)) } else { begin }
+    };
+    // What comes from now on is not older than the ring, and rows that it may still change are left alone.
+    let newest =
+        reader.span(&view, &Query { since: Timestamp::MIN, until: Timestamp::MAX, ..query.clone() })?;
+    let open = view.hot.iter().map(|tick| tick.at).min();
+    let mut end = match open {
+        Some(at) => row(at),
+        None => newest.map_or(until, |(_, last)| up(last)),
+    };
+    if !is_made_of_rows(step) {
+        end = newest.map_or(end, |(first, _)| row(first).min(end));
+    }
+    let end = end.min(row(until)).max(since);
+    let begin = up(since).min(end);
+    Ok(samples(since, begin)
+        .into_iter()
+        .chain((begin < end).then_some(Part::Rollups(begin, end)))
+        .chain(samples(end, until))
+        .collect())
+}
+
+/// Whether all buckets begin and end with rows of roll-ups.
+fn is_made_of_rows(step: &Step) -> bool {
+    match step {
+        Step::Every(ms) => ms % rollup::STEP_MS == 0,
+        Step::At(starts) => starts.iter().all(|start| start.as_ms() % rollup::STEP_MS == 0),
+    }
 }
 
 /// Where the newest rows begin, and how many there are from there on.
@@ -51,29 +125,40 @@ fn tail(
         return Ok((tail.since, tail.rows));
     };
     let count = |since: Timestamp| -> Result<usize, Error> {
-        let mut rows = Rows { step: Some(step), bucket: None, slots: Vec::new(), skip: 0, left: usize::MAX };
-        let mut scan = reader.scan(&Query { since, ..query.clone() })?;
+        let mut rows = Rows::new(Some(step));
         let mut counted = 0_usize;
         let mut sink = |_| {
             counted += 1;
             Ok(())
         };
-        while let Some(tick) = scan.next_tick()? {
-            // This sink takes everything.
-            let _ = rows.take(tick, &mut sink);
-        }
+        give(reader, &Query { since, ..query.clone() }, &mut rows, &mut sink)?;
         let _ = rows.close(&mut sink);
         Ok(counted)
     };
-    // As many samples as rows are in at most as many buckets; from there on, twice as many until it is enough.
-    let mut samples = limit.max(1);
+    let view = reader.view()?;
+    let rolled = reader.rolled_since(&view, query)?;
+    let Some((first, last)) = reader
+        .span(&view, query)?
+        .map_or(rolled, |(first, last)| Some((rolled.map_or(first, |(rolled, _)| rolled.min(first)), last)))
+    else {
+        return Ok((query.since, 0));
+    };
+    let least = query.since.max(start(step, first).unwrap_or(first));
+    let until = query.until.min(Timestamp::from_ms(last.as_ms().saturating_add(1)));
+    // As many buckets as rows are wanted; from there on, eight times as many until it is enough.
+    let width = match step {
+        Step::Every(ms) => *ms,
+        Step::At(_) => DAY_MS,
+    };
+    let mut span = width.saturating_mul(i64::try_from(limit.max(1)).unwrap_or(i64::MAX));
     loop {
-        let tail = reader.tail(query, samples, |at| start(step, at).unwrap_or(at))?;
-        let rows = count(tail.since)?;
-        if rows >= limit || tail.rows < samples {
-            return Ok((tail.since, rows));
+        let begin = Timestamp::from_ms(until.as_ms().saturating_sub(span));
+        let begin = start(step, begin).unwrap_or(begin).max(least);
+        let rows = count(begin)?;
+        if rows >= limit || begin <= least {
+            return Ok((begin.max(query.since), rows));
         }
-        samples = samples.saturating_mul(8);
+        span = span.saturating_mul(8);
     }
 }
 
@@ -106,14 +191,16 @@ struct Rows<'a> {
 
 #[derive(Clone, Copy, Default)]
 struct Bucket {
-    sum: f64,
-    min: f64,
-    max: f64,
-    last: f64,
-    count: u64,
+    figures: Option<Rollup>,
+    from: Basis,
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    /// All rows, none yet.
+    const fn new(step: Option<&'a Step>) -> Self {
+        Self { step, bucket: None, slots: Vec::new(), skip: 0, left: usize::MAX }
+    }
+
     fn take(&mut self, tick: Tick<'_>, sink: Sink<'_>) -> Result<(), Stop> {
         let Some(step) = self.step else {
             for (series, value) in tick.readings {
@@ -121,21 +208,45 @@ impl Rows<'_> {
             }
             return Ok(());
         };
-        if self.bucket.is_none_or(|(_, end)| tick.at >= end) {
-            self.close(sink)?;
-            let Some(begin) = start(step, tick.at) else { return Ok(()) };
-            self.bucket = Some((begin, end(step, begin)));
-        }
-        for (series, value) in tick.readings {
-            let slot = usize::try_from(*series).unwrap_or(usize::MAX);
-            if slot >= self.slots.len() {
-                self.slots.resize(slot + 1, Bucket::default());
-            }
-            if let Some(bucket) = self.slots.get_mut(slot) {
-                bucket.add(*value);
+        if self.enter(step, tick.at, sink)? {
+            for (series, value) in tick.readings {
+                if let Some(bucket) = self.slot(*series) {
+                    bucket.add(&Rollup::of(*value));
+                }
             }
         }
         Ok(())
+    }
+
+    fn take_rolled(&mut self, at: Timestamp, rollups: &[(u32, Rollup)], sink: Sink<'_>) -> Result<(), Stop> {
+        let Some(step) = self.step else { return Ok(()) };
+        if self.enter(step, at, sink)? {
+            for (series, rollup) in rollups {
+                if let Some(bucket) = self.slot(*series) {
+                    bucket.add(rollup);
+                    bucket.from = Basis::Rollups;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes to the bucket of a moment; whether there is one.
+    fn enter(&mut self, step: &Step, at: Timestamp, sink: Sink<'_>) -> Result<bool, Stop> {
+        if self.bucket.is_none_or(|(_, end)| at >= end) {
+            self.close(sink)?;
+            let Some(begin) = start(step, at) else { return Ok(false) };
+            self.bucket = Some((begin, end(step, begin)));
+        }
+        Ok(true)
+    }
+
+    fn slot(&mut self, series: u32) -> Option<&mut Bucket> {
+        let slot = usize::try_from(series).ok()?;
+        if slot >= self.slots.len() {
+            self.slots.resize(slot + 1, Bucket::default());
+        }
+        self.slots.get_mut(slot)
     }
 
     /// Gives the rows of the bucket that is being filled.
@@ -143,8 +254,8 @@ impl Rows<'_> {
         let Some((at, _)) = self.bucket.take() else { return Ok(()) };
         let mut slots = std::mem::take(&mut self.slots);
         for (series, bucket) in (0_u32..).zip(&mut slots) {
-            if bucket.count > 0 {
-                self.give(bucket.row(at, series), sink)?;
+            if let Some(row) = bucket.row(at, series) {
+                self.give(row, sink)?;
                 *bucket = Bucket::default();
             }
         }
@@ -163,19 +274,18 @@ impl Rows<'_> {
 }
 
 impl Bucket {
-    fn add(&mut self, value: f64) {
-        (self.min, self.max) =
-            if self.count == 0 { (value, value) } else { (self.min.min(value), self.max.max(value)) };
-        self.sum += value;
-        self.last = value;
-        self.count += 1;
+    fn add(&mut self, later: &Rollup) {
+        match &mut self.figures {
+            Some(figures) => figures.add(later),
+            None => self.figures = Some(*later),
+        }
     }
 
-    fn row(&self, at: Timestamp, series: u32) -> Row {
-        let Self { sum, min, max, last, count } = *self;
+    fn row(&self, at: Timestamp, series: u32) -> Option<Row> {
+        let Rollup { min, max, last, sum, count } = self.figures?;
         // Rounding must not put the mean of equal values beside them.
         let mean = (sum / number::float(count)).clamp(min, max);
-        Row::Bucket { at, series, mean, min, max, last, count }
+        Some(Row::Bucket { at, series, mean, min, max, last, count, from: self.from })
     }
 }
 

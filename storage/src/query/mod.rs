@@ -55,7 +55,7 @@ pub fn answer(reader: &Reader, state: &State, request: &Request, sink: Sink<'_>)
             let filter = EventFilter { after: *after, since: *since, until: *until, kinds: kinds.clone() };
             each(sink, reader.events(filter)?.map(|record| record.map(Row::Event)))?;
         }
-        Request::Verify => one(sink, Row::Verified(verify::verify(reader)?)),
+        Request::Verify => one(sink, Row::Verified(verify::verify(reader, state)?)),
         Request::Ask { .. } | Request::Import(_) => {
             one(sink, Row::Failed("this is answered by the daemon alone".to_owned()));
         }
@@ -196,6 +196,8 @@ pub enum Row {
         last: f64,
         /// Samples, 1 or more.
         count: u64,
+        /// What the figures are computed from.
+        from: Basis,
     },
     /// One screen about everything.
     Status(Box<Status>),
@@ -231,6 +233,27 @@ pub enum Row {
     Verified(Verified),
     /// The question failed: one line for the person who asked.
     Failed(String),
+}
+
+/// What the figures of a bucket are computed from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Basis {
+    /// The samples themselves.
+    #[default]
+    Samples,
+    /// Roll-ups of five minutes, at least in part; they are exact, but for the rounding of sums.
+    Rollups,
+}
+
+impl Basis {
+    /// Its word in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Samples => "samples",
+            Self::Rollups => "rollups",
+        }
+    }
 }
 
 /// A series as the log has it.

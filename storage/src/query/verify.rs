@@ -7,13 +7,17 @@
 
 use std::collections::HashSet;
 
-use systembot_model::{Event, Seq, Timestamp};
+use systembot_model::{Event, Seq, State, Timestamp};
 
 use super::{Verified, again::Again};
 use crate::{
-    chunk::{self, Block, Decoder, Header, Origin, Wanted},
+    chunk::{
+        self, Block, Decoder, Header, Origin, Wanted,
+        rollup::{self, Sheet},
+    },
     error::Error,
     event::{EventFilter, Events},
+    fold,
     reader::Reader,
     scan::Records,
     store::Trees,
@@ -23,12 +27,14 @@ use crate::{
 /// Faults that are told; a log with more needs salvage, not a longer list.
 const FAULTS: usize = 1_000;
 
-pub(super) fn verify(reader: &Reader) -> Result<Verified, Error> {
+pub(super) fn verify(reader: &Reader, state: &State) -> Result<Verified, Error> {
     let view = reader.view()?;
     let trees = reader.trees()?;
     let mut check = Check { view: &view, trees, found: Verified::default() };
     check.chunks();
     check.order();
+    check.rollups();
+    check.state(reader, state);
     check.events(reader.events(EventFilter::default())?);
     check.records(reader.records(Seq::ZERO), view.durable);
     if let Some((first, last)) = reader.lost() {
@@ -131,8 +137,63 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Each entry of the order has its chunk.
+    /// Sheets of roll-ups with all their columns; those of a group follow one another.
+    fn rollups(&mut self) {
+        let mut sheet = Sheet::default();
+        for group in 0..self.view.catalogue.groups() {
+            let range = rollup::key(group, Timestamp::MIN)..=rollup::key(group, Timestamp::MAX);
+            let mut before: Option<Timestamp> = None;
+            for item in self.trees.rollup.range(range) {
+                let read = match item {
+                    Ok((key, value)) => self.rollup(&key, &value, &mut sheet),
+                    Err(error) => {
+                        // As above.
+                        self.fault(format!("roll-ups of group {group} cannot be read: {error}"));
+                        break;
+                    }
+                };
+                match read {
+                    Ok(head) => {
+                        if before.is_some_and(|before| head.first <= before) {
+                            self.fault(format!("{} lie over those before", head.place()));
+                        }
+                        before = Some(head.last);
+                    }
+                    Err(fault) => self.fault(fault),
+                }
+            }
+        }
+    }
+
+    fn rollup(&self, key: &[u8], value: &[u8], sheet: &mut Sheet) -> Result<rollup::Head, Error> {
+        let (head, body) = rollup::Head::read(value)?;
+        let is_member = |column: &rollup::Column| {
+            self.view.catalogue.entry(column.id).is_some_and(|entry| entry.group == head.group)
+        };
+        if head.key() != key || !head.columns.iter().all(is_member) {
+            return Err(Error::damaged(format!("{} lie in the place of others", head.place())));
+        }
+        let wanted: Vec<Wanted> =
+            head.columns.iter().map(|column| Wanted::new(column.id, column.id)).collect();
+        sheet.open(&head, body, &wanted)?;
+        Ok(head)
+    }
+
+    /// The state that answers are given from must be what the records give, folded anew.
+    fn state(&mut self, reader: &Reader, state: &State) {
+        match fold::fold(reader, Some(state.seq)) {
+            Ok(folded) if folded == *state => {}
+            Ok(_) => {
+                self.fault(format!("{}: the state is not what the records up to here give", state.seq.get()))
+            }
+            // The walk over the records tells what cannot be read.
+            Err(_) => {}
+        }
+    }
+
+    /// Each entry of the order has its chunk, and those of a group follow one another.
     fn order(&mut self) {
+        let mut before: Option<(u16, u64)> = None;
         for item in &self.trees.order {
             let (key, value) = match item {
                 Ok(pair) => pair,
@@ -147,7 +208,16 @@ impl Check<'_> {
                 continue;
             };
             let first = Timestamp::from_ms(i64::from_be_bytes(*first));
-            if !matches!(self.trees.chunk.get(chunk::key(group, first, seq)), Ok(Some(_))) {
+            let found = self.trees.chunk.get(chunk::key(group, first, seq));
+            if let Ok(Some(chunk)) = found {
+                if before.is_some_and(|(other, last)| other == group && seq <= last) {
+                    self.fault(format!(
+                        "{seq}: the chunk of group {group} that begins with it lies over another"
+                    ));
+                }
+                // One that does not read back is told with the chunks.
+                before = Header::read(&chunk).ok().map(|(header, _)| (group, header.last_seq));
+            } else if matches!(self.trees.order.get(&key), Ok(Some(_))) {
                 self.fault(format!("{seq}: the chunk of group {group} that begins with it is missing"));
             }
         }
@@ -191,6 +261,7 @@ impl Check<'_> {
     /// Walks the records as a fold does, up to a number; none may be missing.
     fn records(&mut self, records: Result<Records, Error>, newest: Seq) {
         let mut before = Seq::ZERO;
+        let pruned = self.view.pruned;
         // Folding costs far more than reading, so it is done only where there is an alert to be judged.
         let mut again = (self.found.alerts > 0).then(Again::default);
         let walked = records.and_then(|records| {
@@ -200,8 +271,10 @@ impl Check<'_> {
                 if seq > newest {
                     break;
                 }
-                if seq != before.next() {
-                    self.fault(missing(before.next(), seq));
+                // What pruning took is no fault; it takes nothing behind its mark.
+                let expected = before.max(pruned.min(Seq::new(seq.get().saturating_sub(1)))).next();
+                if seq != expected {
+                    self.fault(missing(expected, seq));
                 }
                 self.found.records += 1;
                 before = seq;
@@ -214,7 +287,9 @@ impl Check<'_> {
             Ok(())
         });
         match walked {
-            Ok(()) if before < newest => self.fault(missing(before.next(), newest.next())),
+            Ok(()) if before.max(pruned) < newest => {
+                self.fault(missing(before.max(pruned).next(), newest.next()));
+            }
             Ok(()) => {}
             Err(error) => self.fault(format!(
                 "{}: the records from here on cannot be folded: {error}",

@@ -115,25 +115,35 @@ impl Cursor {
 
     /// The next chunk, or why it cannot be read: that is told when its turn comes, after what lies before it.
     fn read_next(&mut self) -> Option<Next> {
-        let read = self.keys.next()?.map_err(broken).and_then(|(key, value)| self.find(&key, value));
-        // Where it would begin is unknown then: after everything that is open.
-        Some(read.unwrap_or_else(|error| (u64::MAX, Err(error))))
+        loop {
+            let item = self.keys.next()?.map_err(broken);
+            // Where it would begin is unknown then: after everything that is open.
+            match item.and_then(|(key, value)| self.find(&key, value)) {
+                Ok(Some(next)) => return Some(next),
+                Ok(None) => {}
+                Err(error) => return Some((u64::MAX, Err(error))),
+            }
+        }
     }
 
-    fn find(&self, key: &[u8], value: sled::IVec) -> Result<Next, Error> {
+    /// The chunk of an item; `None` for one that was pruned since the item was read.
+    fn find(&self, key: &[u8], value: sled::IVec) -> Result<Option<Next>, Error> {
         let foreign = || Error::damaged("a chunk's key is of no known form");
         match self.course {
             Course::Time { .. } => {
                 let (_, first, _) = chunk::parse_key(key).ok_or_else(foreign)?;
-                Ok((chunk::ordered(first), Ok(value)))
+                Ok(Some((chunk::ordered(first), Ok(value))))
             }
             Course::Seq { .. } => {
                 let (group, seq) = chunk::parse_order_key(key).ok_or_else(foreign)?;
                 let first = value.first_chunk::<8>().ok_or_else(foreign)?;
                 let first = Timestamp::from_ms(i64::from_be_bytes(*first));
                 let found = self.trees.chunk.get(chunk::key(group, first, seq)).map_err(broken);
+                if matches!(found, Ok(None)) && !self.trees.order.contains_key(key).map_err(broken)? {
+                    return Ok(None);
+                }
                 let missing = || Error::damaged(format!("the chunk of record {seq} is missing"));
-                Ok((seq, found.and_then(|value| value.ok_or_else(missing))))
+                Ok(Some((seq, found.and_then(|value| value.ok_or_else(missing)))))
             }
         }
     }

@@ -2,9 +2,11 @@
 
 mod cursor;
 mod merge;
+mod rolled;
 
 use systembot_model::{Event, Pattern, Reading, Record, Sample, Seq, Series, Timestamp};
 
+pub(crate) use self::rolled::Rolled;
 use self::{cursor::Course, merge::Merge};
 use crate::{
     chunk::Wanted,
@@ -67,19 +69,23 @@ pub struct Tick<'a> {
     pub readings: &'a [(u32, f64)],
 }
 
+/// The chosen series in order of name, and how to find them.
+pub(crate) fn chosen(view: &View, query: &Query) -> (Vec<Series>, Vec<Wanted>) {
+    let mut chosen: Vec<(Series, u32)> = view
+        .catalogue
+        .entries()
+        .iter()
+        .filter(|entry| query.takes(&entry.series))
+        .map(|entry| (entry.series.clone(), entry.id))
+        .collect();
+    chosen.sort_unstable();
+    let wanted = (0_u32..).zip(&chosen).map(|(slot, (_, id))| Wanted::new(*id, slot)).collect();
+    (chosen.into_iter().map(|(series, _)| series).collect(), wanted)
+}
+
 impl Scan {
     pub(crate) fn start(trees: &Trees, view: View, query: &Query) -> Result<Self, Error> {
-        let mut chosen: Vec<(Series, u32)> = view
-            .catalogue
-            .entries()
-            .iter()
-            .filter(|entry| query.takes(&entry.series))
-            .map(|entry| (entry.series.clone(), entry.id))
-            .collect();
-        chosen.sort_unstable();
-        let wanted: Vec<Wanted> =
-            (0_u32..).zip(&chosen).map(|(slot, (_, id))| Wanted::new(*id, slot)).collect();
-        let names = chosen.into_iter().map(|(series, _)| series).collect();
+        let (names, wanted) = chosen(&view, query);
         let course = Course::Time { since: query.since, until: query.until };
         Ok(Self { names, merge: Merge::start(trees, view, &wanted, course)? })
     }
@@ -120,6 +126,8 @@ impl Records {
     pub(crate) fn start(trees: &Trees, view: View, after: Seq, wanted: &[Wanted]) -> Result<Self, Error> {
         let names = view.catalogue.entries().iter().map(|entry| entry.series.clone()).collect();
         let events = Events::start(trees, EventFilter { after, ..EventFilter::default() }, view.durable);
+        // What pruning has left of older ticks are samples still, but no whole records.
+        let after = after.max(view.pruned);
         let merge = Merge::start(trees, view, wanted, Course::Seq { after })?;
         Ok(Self { names, merge, events, tick: None, event: None, ended: false })
     }

@@ -8,6 +8,7 @@
 //! - `kill`: a child that appends, killed at random moments
 //! - `damage`: bytes that change on disk
 //! - `remote`: the control socket
+//! - `rollup`: five-minute roll-ups, and what history gives from them
 
 #![allow(
     clippy::unwrap_used,
@@ -25,5 +26,6 @@ mod import;
 mod kill;
 mod query;
 mod remote;
+mod rollup;
 mod scan;
 mod world;

@@ -1,0 +1,292 @@
+//! What is kept how long.
+//!
+//! Samples go when they are older than the retention, or when the log has grown beyond its size, the oldest first by
+//! number: chunk by chunk, a few after each sealing. What is told and heard ages with them. Roll-ups go by their own,
+//! far longer retention; alerts, services, blind spans, starts and settings stay. No sample goes that a window still
+//! needs: see [`State::baselined`]. So a fold of what is left gives the state that a fold of everything gave.
+//!
+//! The age of a chunk is that of the samples behind it, so that what a clock set to 1970 labelled is not taken for
+//! old. After a gap of more than a day nothing goes by age until a day has passed: the clock may be wrong.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use systembot_model::{Event, Seq, State, Timestamp};
+
+use crate::{
+    chunk::{self, Header, IMPORTED, rollup},
+    codec,
+    error::Error,
+    event::{self, EventFilter},
+    log::Log,
+    store::{self, Put, Trees},
+};
+
+/// Rounds of one call, each of at most a chunk of every group: some tens of milliseconds.
+const ROUNDS: usize = 16;
+/// Records that are looked at in one call.
+const RECORDS: usize = 512;
+/// A gap in time that may be a wrong clock, and how long it is mistrusted.
+const MISTRUST: Duration = Duration::from_secs(86_400);
+
+/// How much of the past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Age at which samples, and what was told and heard, may go.
+    pub retention: Duration,
+    /// Age at which roll-ups may go.
+    pub rollup_retention: Duration,
+    /// Bytes of the log's directory above which the oldest samples go whatever their age.
+    pub max_bytes: u64,
+}
+
+impl Default for Limits {
+    /// Everything stays.
+    fn default() -> Self {
+        Self { retention: Duration::MAX, rollup_retention: Duration::MAX, max_bytes: u64::MAX }
+    }
+}
+
+/// How far the log has been pruned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pruned {
+    /// Ticks up to this number may be gone, in part or as a whole; they are records no more.
+    pub(crate) seq: Seq,
+    /// Records up to this number have been looked at; those that age may be gone.
+    pub(crate) events: Seq,
+}
+
+impl Pruned {
+    const KEY: &'static [u8] = b"pruned";
+
+    /// Reads it; nothing is pruned in a new log.
+    pub(crate) fn read(trees: &Trees) -> Result<Self, Error> {
+        let value = trees.meta.get(Self::KEY).map_err(|error| store::failure("meta".as_ref(), error))?;
+        value.map_or(Ok(Self::default()), |value| {
+            codec::decode(&value).map_err(Error::reading(|| "the mark of what was pruned".into()))
+        })
+    }
+
+    fn put(&self) -> Result<Put, Error> {
+        let value = codec::encode(self).map_err(Error::writing("the mark of what was pruned"))?;
+        Ok(Put::meta(Self::KEY.to_vec(), value))
+    }
+}
+
+/// A chunk that would be the next of its group to go.
+struct Oldest {
+    header: Header,
+    bytes: u64,
+    /// A moment at or after its samples.
+    age: Timestamp,
+    is_imported: bool,
+}
+
+impl Log {
+    /// Sets how much of the past is kept; [`Log::prune`] sees to it.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Lets some of what is beyond the limits go; whether there is more of it. The state is that of the newest record.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn prune(&mut self, now: Timestamp, state: &State) -> Result<bool, Error> {
+        self.check()?;
+        let is_trusted = !state.blind.iter().any(|record| is_doubtful(&record.event, now));
+        let before = |span: Duration| if is_trusted { now.minus(span) } else { Timestamp::MIN };
+        let (old, oldest_rollup) = (before(self.limits.retention), before(self.limits.rollup_retention));
+        let mut excess = self.excess()?;
+        let mut is_more = false;
+        let pruned = self.pruned;
+        for round in 1..=ROUNDS {
+            let taken = self.prune_chunks((old, excess), state)?;
+            excess = excess.saturating_sub(taken);
+            is_more = taken > 0 && round == ROUNDS;
+            if taken == 0 {
+                break;
+            }
+        }
+        is_more |= self.prune_rollups((oldest_rollup, if is_more { 0 } else { excess }))?;
+        is_more |= self.prune_events(state)?;
+        if self.pruned != pruned {
+            self.shared.forget_totals();
+        }
+        self.sync()?;
+        self.publish();
+        Ok(is_more)
+    }
+
+    /// Bytes by which the log is too large, but for what compaction will give back.
+    fn excess(&self) -> Result<u64, Error> {
+        if self.limits.max_bytes == u64::MAX || self.reader().log_bytes()? <= self.limits.max_bytes {
+            return Ok(0);
+        }
+        let live = self.live_bytes()?;
+        Ok(live.saturating_add(live / 7).saturating_sub(self.limits.max_bytes))
+    }
+
+    /// Bytes of keys and values.
+    fn live_bytes(&self) -> Result<u64, Error> {
+        let trees = self.store()?.trees();
+        let mut bytes = 0;
+        for tree in [&trees.meta, &trees.hot, &trees.chunk, &trees.order, &trees.event, &trees.rollup] {
+            for item in tree {
+                let (key, value) = item.map_err(|error| store::failure(self.dir(), error))?;
+                bytes += u64::try_from(key.len() + value.len()).unwrap_or(0);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Takes at most one chunk of every group out; gives their bytes.
+    fn prune_chunks(&mut self, (old, excess): (Timestamp, u64), state: &State) -> Result<u64, Error> {
+        let needed = state.baselined().unwrap_or(Seq::ZERO);
+        let mut oldest = Vec::new();
+        for group in 0..self.catalogue.groups() {
+            oldest.extend(self.oldest(group)?);
+        }
+        oldest.retain(|chunk| chunk.is_imported || chunk.header.last_seq < needed.get());
+        oldest.sort_by_key(|chunk| chunk.age);
+        // By size: only what is about as old as the very oldest.
+        let first = oldest.first().map_or(Timestamp::MAX, |chunk| chunk.age);
+        let (mut taken, mut puts, mut pruned) = (0, Vec::new(), self.pruned);
+        for chunk in oldest {
+            let is_too_much = taken < excess && chunk.age.since(first) <= MISTRUST;
+            if chunk.age >= old && !is_too_much {
+                continue;
+            }
+            taken += chunk.bytes;
+            puts.push(Put::chunk_removed(chunk.header.key()));
+            if !chunk.is_imported {
+                puts.push(Put::order_removed(chunk::order_key(chunk.header.group, chunk.header.first_seq)));
+                pruned.seq = pruned.seq.max(Seq::new(chunk.header.last_seq));
+            }
+        }
+        if !puts.is_empty() {
+            puts.push(pruned.put()?);
+            self.commit(puts)?;
+            self.pruned = pruned;
+        }
+        Ok(taken)
+    }
+
+    /// The chunk of a group that goes first: the earliest if it was imported, else the one with the lowest number.
+    fn oldest(&self, group: u16) -> Result<Option<Oldest>, Error> {
+        let trees = self.store()?.trees();
+        let broken = |error| store::failure(self.dir(), error);
+        let range = chunk::key(group, Timestamp::MIN, 0)..=chunk::key(group, Timestamp::MAX, u64::MAX);
+        let Some((key, value)) = trees.chunk.range(range).next().transpose().map_err(broken)? else {
+            return Ok(None);
+        };
+        let is_imported = chunk::parse_key(&key).is_some_and(|(_, _, seq)| seq & IMPORTED != 0);
+        let (value, next) = if is_imported {
+            (value, None)
+        } else {
+            let mut order = trees.order.range(chunk::order_key(group, 0)..=chunk::order_key(group, u64::MAX));
+            let mut place = || -> Result<Option<(u64, Timestamp)>, Error> {
+                let Some((key, first)) = order.next().transpose().map_err(broken)? else { return Ok(None) };
+                let found = chunk::parse_order_key(&key).zip(first.first_chunk::<8>());
+                Ok(found.map(|((_, seq), first)| (seq, Timestamp::from_ms(i64::from_be_bytes(*first)))))
+            };
+            let Some((seq, first)) = place()? else { return Ok(None) };
+            let next = place()?.map(|(_, first)| first);
+            let Some(value) = trees.chunk.get(chunk::key(group, first, seq)).map_err(broken)? else {
+                return Err(Error::damaged(format!("the chunk of record {seq} is missing")));
+            };
+            (value, next)
+        };
+        let (header, _) = Header::read(&value)?;
+        let age = next.map_or(header.last, |next| header.last.max(next));
+        let bytes = u64::try_from(value.len()).unwrap_or(0);
+        Ok(Some(Oldest { header, bytes, age, is_imported }))
+    }
+
+    /// Takes sheets of roll-ups out, at most one of every group; whether there may be more.
+    fn prune_rollups(&mut self, (old, excess): (Timestamp, u64)) -> Result<bool, Error> {
+        let trees = self.store()?.trees();
+        let (mut puts, mut taken) = (Vec::new(), 0);
+        for group in 0..self.catalogue.groups() {
+            let range = rollup::key(group, Timestamp::MIN)..=rollup::key(group, Timestamp::MAX);
+            let first = trees.rollup.range(range).next().transpose();
+            let Some((key, sheet)) = first.map_err(|error| store::failure(self.dir(), error))? else {
+                continue;
+            };
+            let (head, _) = rollup::Head::read(&sheet)?;
+            if head.last < old || taken < excess {
+                taken += u64::try_from(sheet.len()).unwrap_or(0);
+                puts.push(Put::rollup_removed(key.to_vec()));
+            }
+        }
+        let is_more = !puts.is_empty();
+        if is_more {
+            self.commit(puts)?;
+        }
+        Ok(is_more)
+    }
+
+    /// Takes out what was told and heard at the time of samples that are gone; whether there is more to look at.
+    ///
+    /// What is owed still stays, and what says something about it; it is looked at again later.
+    fn prune_events(&mut self, state: &State) -> Result<bool, Error> {
+        let up_to = self.pruned.seq;
+        let filter = EventFilter { after: self.pruned.events, ..EventFilter::default() };
+        let mut events = event::Events::start(self.store()?.trees(), filter, up_to);
+        let (mut puts, mut pruned) = (Vec::new(), self.pruned);
+        let mut looked_at = 0;
+        let is_more = loop {
+            if looked_at >= RECORDS {
+                break true;
+            }
+            let Some((seq, read)) = events.next_numbered() else {
+                pruned.events = up_to;
+                break false;
+            };
+            // What does not read back is for a check of the log to tell; it stays where it is.
+            let (Some(seq), Ok(record)) = (seq, read) else { continue };
+            looked_at += 1;
+            if let Some(record) = record {
+                match is_telling(&record.event, seq, state) {
+                    Some(true) => break false,
+                    Some(false) => puts.extend(event::removed(self.store()?.trees(), seq)?),
+                    None => {}
+                }
+            }
+            pruned.events = seq;
+        };
+        if pruned != self.pruned {
+            puts.push(pruned.put()?);
+            self.commit(puts)?;
+            self.pruned = pruned;
+        }
+        Ok(is_more)
+    }
+}
+
+/// Whether a record is of those that age, and then whether it is about something that is owed still.
+fn is_telling(event: &Event, seq: Seq, state: &State) -> Option<bool> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all other records stay")]
+    match event {
+        Event::Heard { .. } => Some(false),
+        Event::MessageQueued(_) => Some(state.outbox.contains_key(&seq)),
+        Event::MessageAttempted { messages }
+        | Event::MessageReturned { messages }
+        | Event::MessageDelivered { messages }
+        | Event::MessageDropped { messages, .. } => {
+            Some(messages.iter().any(|number| state.outbox.contains_key(number)))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a gap is so long, and ended so lately, that the clock may have been wrong then or be wrong now.
+fn is_doubtful(event: &Event, now: Timestamp) -> bool {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only gaps are asked about")]
+    match event {
+        Event::Blind { from, to, .. } => {
+            to.since(*from) > MISTRUST && *to <= now && now.since(*to) < MISTRUST
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,113 @@
+//! Roll-ups: what history gives from them, and what it gave from the samples.
+
+use systembot_model::{Pattern, State, Timestamp};
+use systembot_storage::query::{Basis, History, Import, Request, Row, Step};
+
+use crate::world::{World, asked, at};
+
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 86_400_000;
+/// A midnight.
+const BEGIN: i64 = 1_795_392_000_000;
+
+fn history(step: Option<Step>, since: i64, until: i64, limit: Option<usize>) -> Request {
+    let patterns = vec![Pattern::new("load*")];
+    Request::History(History { patterns, since: at(since), until: at(until), step, limit })
+}
+
+/// Two series for a while, one of them with holes; the clock goes back now and then.
+fn fill(world: &mut World, ticks: i64) {
+    for i in 0..ticks {
+        let when = BEGIN + i * 15_000 - i / 700 * 20 * MINUTE + i % 3;
+        let value = f64::from(u32::try_from(i * 37 % 1_000).unwrap()) / 100.0;
+        let mut readings = vec![("load1", value)];
+        if i % 400 > 100 {
+            readings.push(("load5", -value));
+        }
+        world.tick(when, &readings);
+    }
+}
+
+/// Buckets computed from samples one by one.
+fn naive(world: &World, step: i64, since: i64, until: i64) -> Vec<(i64, u32, [f64; 4], u64)> {
+    let request = history(None, since, until, None);
+    let mut buckets: std::collections::BTreeMap<(i64, u32), ([f64; 4], u64)> = Default::default();
+    for row in asked(&world.reader(), &State::default(), &request) {
+        let Row::Point { at, series, value } = row else { continue };
+        let begin = at.as_ms().div_euclid(step) * step;
+        let ([sum, min, max, last], count) =
+            buckets.entry((begin, series)).or_insert(([0.0, value, value, value], 0));
+        (*sum, *min, *max, *last, *count) = (*sum + value, min.min(value), max.max(value), value, *count + 1);
+    }
+    buckets.into_iter().map(|((begin, series), (figures, count))| (begin, series, figures, count)).collect()
+}
+
+fn assert_same(world: &World, step: i64, since: i64, until: i64, uses_rollups: bool) {
+    let request = history(Some(Step::Every(step)), since, until, None);
+    let rows = asked(&world.reader(), &State::default(), &request);
+    let mut used = false;
+    let found: Vec<_> = rows
+        .iter()
+        .filter_map(|row| {
+            let Row::Bucket { at, series, mean, min, max, last, count, from } = row else { return None };
+            used |= *from == Basis::Rollups;
+            let sum = mean * f64::from(u32::try_from(*count).unwrap());
+            Some((at.as_ms(), *series, [sum, *min, *max, *last], *count))
+        })
+        .collect();
+    let expected = naive(world, step, since, until);
+    assert_eq!(found.len(), expected.len(), "step {step}");
+    for (a, b) in found.iter().zip(&expected) {
+        assert_eq!((a.0, a.1, &a.2[1..3], a.3), (b.0, b.1, &b.2[1..3], b.3), "step {step}");
+        assert!((a.2[0] - b.2[0]).abs() < 1e-9 * b.2[0].abs().max(1.0), "step {step}: {a:?} {b:?}");
+    }
+    assert_eq!(used, uses_rollups, "step {step}");
+}
+
+#[test]
+fn buckets_are_the_same_from_roll_ups_and_from_samples() {
+    let mut world = World::new();
+    fill(&mut world, 2_000);
+    let end = BEGIN + 2_000 * 15_000;
+    for (since, until) in
+        [(BEGIN, end), (BEGIN + 7 * MINUTE + 1, end - 3 * 60 * MINUTE - 5), (BEGIN, BEGIN + 1)]
+    {
+        for step in [5 * MINUTE, 15 * MINUTE, 60 * MINUTE, DAY] {
+            assert_same(&world, step, since, until, until - since > 2);
+        }
+        for step in [1_000, MINUTE, 7 * MINUTE] {
+            assert_same(&world, step, since, until, false);
+        }
+    }
+    world.reopen();
+    assert_same(&world, 5 * MINUTE, BEGIN, end, true);
+}
+
+#[test]
+fn the_newest_buckets_are_the_last_of_all_buckets() {
+    let mut world = World::new();
+    fill(&mut world, 1_500);
+    let ask = |limit| {
+        let request = history(Some(Step::Every(5 * MINUTE)), i64::MIN, i64::MAX, limit);
+        asked(&world.reader(), &State::default(), &request).split_off(1)
+    };
+    let all = ask(None);
+    for limit in [1, 7, 100, 10_000] {
+        assert_eq!(ask(Some(limit)), all[all.len() - limit.min(all.len())..], "limit {limit}");
+    }
+}
+
+#[test]
+fn imported_samples_are_rolled_up_beside_recorded_ones() {
+    let mut world = World::new();
+    fill(&mut world, 500);
+    let row =
+        |i: i64| (at(BEGIN - 10 * DAY + i * MINUTE), vec![Some(f64::from(u32::try_from(i % 60).unwrap()))]);
+    let series = vec![systembot_model::Series::new("load1")];
+    let import = Import { file: 1, series, rows: (0..3_000).map(row).collect(), last: true };
+    world.log().import(Timestamp::from_ms(BEGIN), &import).unwrap();
+    let end = BEGIN + 500 * 15_000;
+    assert_same(&world, 5 * MINUTE, BEGIN - 20 * DAY, end, true);
+    assert_same(&world, DAY, BEGIN - 20 * DAY, end, true);
+    assert_eq!(world.blobs(), 0);
+}
