@@ -6,10 +6,11 @@ use systembot_model::{Record, State, Timestamp};
 
 use crate::{
     catalogue::Entry,
-    chunk::{Block, Decoder, Header, Origin, Rows, Wanted, chunks},
+    chunk::{Block, Decoder, Header, Origin, Rows, Wanted, chunks, rollup},
     codec,
     error::Error,
     hot,
+    log::Log,
     query::{Request, Row},
     remote::{Client, RemoteError, accept},
     view::Sealed,
@@ -43,12 +44,24 @@ pub fn frame(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes bytes as a chunk, and as the payload of a good frame, and decodes every column of it.
+/// Takes bytes as a chunk and as a sheet of roll-ups, and as the payload of a good frame, and decodes all of it.
 pub fn chunk(bytes: &[u8]) {
     let framed = framed(bytes);
     for frame in [bytes, &framed] {
         drop(decoded(frame));
+        if let Ok((head, body)) = rollup::Head::read(frame) {
+            drop(rollup::read(&head, body));
+        }
     }
+}
+
+/// The payloads of all chunks and of all sheets of roll-ups that a log has.
+#[must_use]
+pub fn payloads(log: &Log) -> Vec<Vec<u8>> {
+    let Ok(store) = log.store() else { return Vec::new() };
+    let trees = [&store.trees().chunk, &store.trees().rollup];
+    let values = trees.into_iter().flat_map(|tree| tree.iter().filter_map(Result::ok));
+    values.filter_map(|(_, value)| codec::payload(&value).ok().map(<[u8]>::to_vec)).collect()
 }
 
 /// Encodes ticks of series with so many decimals, and gives what comes back: the same, bit for bit.

@@ -120,6 +120,8 @@ pub(super) struct Life {
     starts: Vec<Start>,
     fetches: Vec<Effect>,
     receipts: Vec<Receipt>,
+    /// All records that the log has ever shown, whether it has them still or not.
+    records: Vec<Record>,
     /// Every sample that was recorded: moment, series, value.
     samples: Vec<(i64, String, u64)>,
     ticks: u64,
@@ -156,6 +158,7 @@ impl Life {
             starts: Vec::new(),
             fetches: Vec::new(),
             receipts: Vec::new(),
+            records: Vec::new(),
             samples: Vec::new(),
             ticks: 0,
             told: Told::default(),
@@ -430,8 +433,19 @@ impl Life {
         drop(self.opened.take());
         let log = patiently(|| Log::open(&self.data_dir().join("log")));
         let reader = log.reader();
-        let records: Vec<Record> = reader.records(Seq::ZERO).unwrap().map(Result::unwrap).collect();
-        let fold = promises::kept(&records, &self.receipts);
+        for record in reader.records(Seq::ZERO).unwrap() {
+            let record = sorted(record.unwrap());
+            let place = usize::try_from(record.seq.get()).unwrap() - 1;
+            match self.records.get(place) {
+                Some(known) => assert!(record == *known, "{known:?} became {record:?}"),
+                None => {
+                    assert_eq!(place, self.records.len(), "records are missing before {record:?}");
+                    self.records.push(record);
+                }
+            }
+        }
+        let records = &self.records;
+        let fold = promises::kept(records, &self.receipts);
         same(&log.load_state().unwrap(), &fold, "as opened");
         // There is none before the first.
         let _ = std::fs::remove_file(self.data_dir().join("checkpoint"));
@@ -442,7 +456,6 @@ impl Life {
         assert_eq!(verified.records, fold.seq.get());
         assert_eq!(verified.samples, u64::try_from(self.samples.len()).unwrap());
         assert_eq!(std::fs::read_dir(self.data_dir().join("log/blobs")).unwrap().count(), 0);
-        self.ask(&reader, &fold);
         let count = |kind: &str| {
             u64::try_from(records.iter().filter(|record| record.event.kind() == kind).count()).unwrap()
         };
@@ -459,8 +472,9 @@ impl Life {
             again: u64::try_from(again).unwrap(),
             dropped: count("message_dropped"),
         };
-        let recorded = records.iter().filter(|record| matches!(record.event, Event::Sampled(_))).count();
+        let recorded = self.records.iter().filter(|record| matches!(record.event, Event::Sampled(_))).count();
         assert_eq!(recorded, usize::try_from(self.ticks).unwrap());
+        self.ask(&reader, &fold);
     }
 
     /// Questions by time, the whole and parts, give every sample that was recorded and no other.
@@ -511,6 +525,14 @@ impl Life {
             );
         }
     }
+}
+
+/// With its readings in order of name: ring and chunks need not give them in the order of the collectors.
+fn sorted(mut record: Record) -> Record {
+    if let Event::Sampled(sample) = &mut record.event {
+        sample.readings.sort_by(|a, b| a.series.cmp(&b.series));
+    }
+    record
 }
 
 /// Two states that must be one; what is not is told by its lines, as there are thousands.
