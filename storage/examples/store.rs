@@ -28,8 +28,8 @@ use std::{
 };
 
 use machine::{DAY_MS, Machine, TICK_MS, cpu_us, rss_kib};
-use systembot_model::{Event, Sample, Seq, Series, Timestamp};
-use systembot_storage::{Log, Query, query::Import};
+use systembot_model::{Event, Input, LocalTime, Sample, Seq, Series, State, Timestamp, decide, sample::Pass};
+use systembot_storage::{Limits, Log, Query, query::Import};
 
 /// Time for sled to give back what it may, after the last write.
 const IDLE: Duration = Duration::from_secs(5);
@@ -253,17 +253,24 @@ fn open(dir: &Path) {
     println!("state_ms {:.1}", began.elapsed().as_micros() as f64 / 1000.0);
 }
 
-/// The size of the directory, its blobs and our memory after each cycle.
+/// The size of the directory, its blobs and our memory after each cycle; what is beyond the size goes as it does in
+/// the daemon, by what is decided of each pass.
 fn retention(dir: &Path, bytes: i64, cycles: i64) {
     let mut log = Log::open(dir).unwrap();
-    // PRUNE: this is the place to tell the log its limits: no age, and `bytes`.
+    log.limit(Limits { max_bytes: u64::try_from(bytes).unwrap(), ..Limits::default() });
     let mut machine = Machine::new(1_795_346_634_007);
+    let mut state = State::default();
     // Some two bytes a sample.
     let ticks = bytes / 80;
     for cycle in 1..=cycles {
         for _ in 0..ticks {
             let (at, sample) = machine.sample();
-            log.append(at, vec![Event::Sampled(sample)]).unwrap();
+            let elapsed = Some(Duration::from_millis(u64::try_from(TICK_MS).unwrap()));
+            let pass = Pass { at, sample, elapsed, ..Pass::default() };
+            let events = decide(&state, &LocalTime::utc(at), Input::Sampled(Box::new(pass)));
+            let done = log.append(at, events).unwrap();
+            done.records.iter().for_each(|record| state.apply(record));
+            while done.sealed && log.prune(at, &state).unwrap() {}
         }
         std::thread::sleep(IDLE / 2);
         let size = log.reader().log_bytes().unwrap();
