@@ -352,7 +352,8 @@ fn log_record(record: &Record) {
     let kind = record.event.kind();
     let seq = record.seq.get();
     match &record.event {
-        Event::Sampled(_) => {}
+        // A set has one for each series.
+        Event::Sampled(_) | Event::Baseline { .. } => {}
         Event::Blind { reason, from, to } => {
             info!(seq, reason = reason.word(), "nothing was recorded for {} s", to.since(*from).as_secs());
         }

@@ -12,6 +12,7 @@ use crate::{
     host::Host,
     rules::Severity,
     service::{Outcome, Seen},
+    window::Window,
 };
 
 /// One entry of the log: an event with its number and the moment it was recorded.
@@ -397,6 +398,13 @@ pub enum Event {
         /// Who said so; `boot` for a service that had been given up before the machine started anew.
         by: Address,
     },
+    /// The window of one series, to outlive the samples that it came from; see [`crate::baseline`].
+    Baseline {
+        /// Whose window.
+        series: Series,
+        /// The window before the tick of the same step.
+        window: Window,
+    },
 }
 
 /// A question whose answer is neither in the state nor in the log.
@@ -448,6 +456,7 @@ impl Event {
         "service_healthy",
         "watching_stopped",
         "watching_resumed",
+        "baseline",
     ];
 
     /// Its kind in `events` and in filters, snake_case.
@@ -491,6 +500,7 @@ impl Event {
             Self::ServiceHealthy { .. } => "service_healthy",
             Self::WatchingStopped { .. } => "watching_stopped",
             Self::WatchingResumed { .. } => "watching_resumed",
+            Self::Baseline { .. } => "baseline",
         }
     }
 }

@@ -6,6 +6,7 @@
 //! whoever needs the time passes it in.
 
 pub mod alert;
+pub mod baseline;
 pub mod command;
 pub mod decide;
 pub mod detect;
@@ -17,6 +18,7 @@ pub mod limits;
 pub mod metric;
 pub mod number;
 pub mod outbox;
+mod pack;
 pub mod pattern;
 pub mod render;
 pub mod rules;

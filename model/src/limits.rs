@@ -19,7 +19,9 @@ pub const DIGEST_ABOVE: usize = 5;
 pub const WINDOW_SAMPLES: usize = 800;
 /// Gap after which a window begins anew.
 pub const WINDOW_AGE: Duration = Duration::from_secs(30 * 86_400);
-/// Series whose windows are kept at once; more are recorded, but not judged.
+/// Time from one set of baselines to the next; see [`crate::baseline`].
+pub const BASELINE_INTERVAL: Duration = Duration::from_secs(86_400);
+/// Series that live at once, which is to say that have a window; readings of further ones are left out of a tick.
 pub const LIVE_SERIES: usize = 4_096;
 /// Services that are watched; each costs a look at the process table and perhaps a check.
 pub const SERVICES: usize = 64;

@@ -26,6 +26,20 @@ pub fn round(x: f64) -> u64 {
     x.round() as u64
 }
 
+/// The nearest `f64` of a whole number with a sign; exact up to 2^53.
+#[expect(clippy::as_conversions, reason = "as float(), for i64")]
+#[must_use]
+pub const fn signed(n: i64) -> f64 {
+    n as f64
+}
+
+/// Rounds to the nearest whole number; NaN gives 0, what is too large either end of the range.
+#[expect(clippy::as_conversions, reason = "as round(), with a sign")]
+#[must_use]
+pub fn integer(x: f64) -> i64 {
+    x.round() as i64
+}
+
 /// Whole milliseconds of a span, held at `i64::MAX`.
 #[must_use]
 pub fn millis(span: Duration) -> i64 {

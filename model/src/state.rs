@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Address, Event, Message, Pattern, Question, Record, Rules, Sample, Seq, Series, Timestamp,
     alert::Alert,
+    baseline::Baselines,
     event::Fired,
     host::Host,
-    judge::{self, Condition, RuleKind, Stand},
+    judge::{self, Condition, RuleKind, Stand, Verdict},
     limits,
     outbox::Owed,
     rules::Service,
@@ -35,12 +36,14 @@ pub struct State {
     pub host: Host,
     /// The window of every series.
     pub windows: BTreeMap<Series, Window>,
+    /// The newest set of baselines.
+    pub baselines: Baselines,
     /// When the newest tick was recorded.
     pub sampled_at: Option<Timestamp>,
     /// Ticks since the last gap in recording, counted to 1,000.
     pub ticks_since_gap: u32,
     /// Conditions that hold, but not long enough yet, and since when.
-    pub pending: BTreeMap<Condition, Timestamp>,
+    pub pending: BTreeMap<Condition, Pending>,
     /// Alerts that are firing, by number.
     pub alerts: BTreeMap<u64, Alert>,
     /// Number of the newest alert.
@@ -63,6 +66,15 @@ pub struct State {
     pub public: PublicAddress,
     /// Questions whose answer is being fetched, by the number of the record that asked.
     pub questions: BTreeMap<Seq, (Address, Question)>,
+}
+
+/// Since when a condition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// The moment of the first tick that said so.
+    pub since: Timestamp,
+    /// The number of that tick.
+    pub seq: Seq,
 }
 
 /// One run of the daemon.
@@ -118,7 +130,7 @@ impl State {
         self.seq = record.seq;
         let at = record.at;
         match &record.event {
-            Event::Sampled(sample) => self.sampled(at, sample),
+            Event::Sampled(sample) => self.sampled(record.seq, at, sample),
             Event::Started { version, config, .. } => {
                 self.run = Run {
                     is_on: true,
@@ -127,6 +139,8 @@ impl State {
                     config: config.clone(),
                 };
                 self.gap();
+                // The first set comes a day after the first start.
+                self.baselines.at.get_or_insert(at);
                 // A clock that is behind the last run's must not keep what was told then from being told again.
                 self.moments_told().for_each(|told| *told = at.min(*told));
                 let oldest = at.minus(limits::WINDOW_AGE);
@@ -248,14 +262,15 @@ impl State {
                     self.questions.remove(number);
                 }
             }
+            Event::Baseline { series, window } => {
+                if self.baselines.take(record.seq, at) {
+                    // A set is whole: what it does not hold is forgotten, wherever the fold began.
+                    self.windows.clear();
+                }
+                self.windows.insert(series.clone(), window.clone());
+            }
             Event::Heard { .. } | Event::AddressChanged { .. } | Event::Salvaged { .. } => {}
         }
-    }
-
-    /// STUB
-    #[must_use]
-    pub fn baselined(&self) -> Option<Seq> {
-        None
     }
 
     /// The newest value of a series, in the newest tick or an older one.
@@ -285,6 +300,23 @@ impl State {
         let oldest = self.sampled_at.unwrap_or(Timestamp::MIN).minus(limits::WINDOW_AGE);
         let is_live = |window: &Window| window.last().is_some_and(|(at, _)| at >= oldest);
         self.windows.iter().filter(|(_, w)| is_live(w)).filter_map(|(series, w)| w.trend(series)).collect()
+    }
+
+    /// The number before which no tick is needed any more.
+    ///
+    /// Where it is `Some(number)`, a fold of the log without any of the `Sampled` records below that number, and
+    /// without any of the `Baseline` records below it, is this state; and as what follows is the same for both, so is
+    /// every state after it. An allowed number stays allowed for ever, whatever this says later: it may say `None`
+    /// again, or a higher number. All other records stay, and the newest set of baselines stays whole.
+    ///
+    /// It is the number of the newest set's first record, as soon as what follows has made the fold forget where it
+    /// began: five ticks, and no condition pending since the first of them or before. That one belongs to the step of
+    /// the set; a fold that begins there takes it for the first after a gap, by which no share of time is judged.
+    #[must_use]
+    pub fn baselined(&self) -> Option<Seq> {
+        let has_settled = self.baselines.ticks >= TICKS_COUNTED
+            && self.pending.values().all(|pending| pending.seq > self.baselines.to.next());
+        self.baselines.from.filter(|_| has_settled)
     }
 
     /// The open alert about a condition.
@@ -331,19 +363,20 @@ impl State {
         }
     }
 
-    fn sampled(&mut self, at: Timestamp, sample: &Sample) {
-        // Only rules with a limit wait before they fire; what a trend says needs no memory but the window.
-        for verdict in judge::limits(self, sample) {
-            let waits = !verdict.condition.rule.holds_for().is_zero();
-            if waits && verdict.stand == Stand::Bad && self.alert_about(&verdict.condition).is_none() {
-                self.pending.entry(verdict.condition).or_insert(at);
-            } else {
-                self.pending.remove(&verdict.condition);
-            }
-        }
+    fn sampled(&mut self, seq: Seq, at: Timestamp, sample: &Sample) {
         if sample.readings.is_empty() {
             // A tick that read nothing recorded nothing; a fold of the newest samples need not look for it.
             return;
+        }
+        // Only rules with a limit wait before they fire; what a trend says needs no memory but the window. What a
+        // tick does not tell has not held.
+        let before = std::mem::take(&mut self.pending);
+        for Verdict { condition, stand, .. } in judge::limits(self, sample) {
+            let waits = !condition.rule.holds_for().is_zero();
+            if waits && stand == Stand::Bad && self.alert_about(&condition).is_none() {
+                let since = before.get(&condition).copied().unwrap_or(Pending { since: at, seq });
+                self.pending.insert(condition, since);
+            }
         }
         let length = self.rules.maximum_length;
         for reading in &sample.readings {
@@ -351,6 +384,7 @@ impl State {
         }
         self.sampled_at = Some(at);
         self.ticks_since_gap = (self.ticks_since_gap + 1).min(TICKS_COUNTED);
+        self.baselines.ticks = (self.baselines.ticks + 1).min(TICKS_COUNTED);
     }
 
     fn push(&mut self, series: &Series, at: Timestamp, value: f64, length: usize) {
@@ -381,7 +415,8 @@ impl State {
         let fetched = self.public.known.iter_mut().map(|(_, at)| at);
         let asked = self.public.asked.iter_mut().map(|(at, _)| at);
         let services = self.services.values_mut().flat_map(Watched::moments);
-        told.chain(fetched).chain(asked).chain(services).chain(self.missing.values_mut())
+        let baselines = self.baselines.at.iter_mut();
+        told.chain(fetched).chain(asked).chain(services).chain(self.missing.values_mut()).chain(baselines)
     }
 
     fn fired(&mut self, at: Timestamp, fired: &Fired) {

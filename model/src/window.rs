@@ -1,13 +1,20 @@
 //! The FIFO window of one series: its newest samples, by count, and none from before a long gap.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Visitor},
+};
 
-use crate::{Series, Timestamp, limits, stats::Summary};
+use crate::{
+    Series, Timestamp, limits,
+    pack::{pack, unpack},
+    stats::Summary,
+};
 
-/// The newest samples of a series, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The newest samples of a series, oldest first. Stored as one string of bytes, a few a sample.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Window {
     samples: VecDeque<(Timestamp, f64)>,
 }
@@ -71,6 +78,34 @@ impl Window {
             last: *last,
             sigma: Summary::of(before).sigma(*last, 0.0),
         })
+    }
+}
+
+impl Serialize for Window {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&pack(self.samples.iter().copied()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Window {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(Packed)
+    }
+}
+
+/// Reads the bytes of a window.
+struct Packed;
+
+impl Visitor<'_> for Packed {
+    type Value = Window;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes of a window")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Window, E> {
+        let samples = unpack(bytes).ok_or_else(|| E::custom("these bytes are no window"))?;
+        Ok(Window { samples })
     }
 }
 

@@ -12,6 +12,7 @@ use systembot_model::{
     host::Host,
     rules::Severity,
     service::{Outcome, Seen},
+    window::Window,
 };
 
 use crate::{
@@ -108,7 +109,16 @@ fn events() -> Vec<Event> {
         Event::ServiceHealthy { service: "test_bot".into() },
         Event::WatchingStopped { service: "test_bot".into(), by: owner.clone() },
         Event::WatchingResumed { service: "test_bot".into(), by: owner },
+        Event::Baseline { series: Series::new("load1"), window: window() },
     ]
+}
+
+fn window() -> Window {
+    let mut window = Window::default();
+    for (i, value) in [0.25, 0.31, 0.28, -1.5].into_iter().enumerate() {
+        window.push(Timestamp::from_ms(AT.as_ms() + 15_000 * i64::try_from(i).unwrap()), value, 100);
+    }
+    window
 }
 
 fn record(event: Event) -> Record {

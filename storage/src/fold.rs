@@ -1,8 +1,9 @@
 //! What a fold from the beginning may leave out.
 //!
 //! Windows hold the newest samples of a series, so many and none from before a long gap, so samples that are beyond
-//! either need not be folded. How far back each series must be read follows from chunk headers alone, walked from the newest number:
-//! nothing is decoded for it.
+//! either need not be folded. How far back each series must be read follows from chunk headers alone, walked from the
+//! newest number: nothing is decoded for it. And the newest set of baselines holds all windows of its time, so no
+//! tick before it is needed at all: some of them may have been pruned.
 
 use std::collections::HashMap;
 
@@ -11,6 +12,7 @@ use systembot_model::{Seq, State, Timestamp, limits};
 use crate::{
     chunk::{self, Header, Wanted},
     error::Error,
+    event::{EventFilter, Events},
     reader::Reader,
     scan::Records,
     store::{self, Trees},
@@ -26,6 +28,7 @@ pub(crate) fn fold(reader: &Reader, up_to: Option<Seq>) -> Result<State, Error> 
     let mut view = reader.view()?;
     let newest = view.durable;
     let up_to = up_to.unwrap_or(newest);
+    view.durable = up_to;
     view.hot.retain(|tick| tick.seq <= up_to);
     // What came after it may have pushed what is needed out of the newest samples: so many more of each are read.
     let beyond = usize::try_from(newest.get().saturating_sub(up_to.get())).unwrap_or(usize::MAX);
@@ -65,8 +68,9 @@ fn cuts(trees: &Trees, view: &View, samples: usize) -> Result<Vec<Wanted>, Error
             series.from = Some(tick.seq.get());
         }
     }
+    let settled = settled(trees, view)?;
     for group in 0..view.catalogue.groups() {
-        walk(trees, view, group, (samples, &mut found))?;
+        walk(trees, view, (group, settled), (samples, &mut found))?;
     }
     Ok(found
         .into_iter()
@@ -74,10 +78,23 @@ fn cuts(trees: &Trees, view: &View, samples: usize) -> Result<Vec<Wanted>, Error
         .collect())
 }
 
+/// The number of the newest set of baselines' first record, as far as shown: what comes before it no window needs.
+fn settled(trees: &Trees, view: &View) -> Result<Seq, Error> {
+    let mut first = Seq::ZERO;
+    for record in Events::start(trees, EventFilter::kinds(&["baseline"]), view.durable).rev() {
+        let seq = record?.seq;
+        if first != Seq::ZERO && seq.next() != first {
+            break;
+        }
+        first = seq;
+    }
+    Ok(first)
+}
+
 fn walk(
     trees: &Trees,
     view: &View,
-    group: u16,
+    (group, settled): (u16, Seq),
     (samples, found): (usize, &mut HashMap<u32, Found>),
 ) -> Result<(), Error> {
     let broken = |error| store::failure("chunk".as_ref(), error);
@@ -102,6 +119,9 @@ fn walk(
         let (header, _) = Header::read(&chunk)?;
         if !view.shows(&header) {
             continue;
+        }
+        if header.last_seq < settled.get() {
+            break;
         }
         for column in &header.columns {
             let series = found.entry(column.id).or_default();

@@ -33,10 +33,11 @@ use crate::{
 const LOCK_ATTEMPTS: u32 = 50;
 /// Pause between two of them.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
-/// Kinds of events that each format of the log has, the first format first; what else is in the database has never
-/// changed. A log is raised to a later format with its first event of a kind that the one before lacks: until then
+/// Kinds of events that each format of the log has, the first format first. A log is raised to a later format with its first event of a kind that the one before lacks: until then
 /// an older program may read it still, and from then on it is told to leave it alone.
-const KINDS_BY_FORMAT: [usize; 2] = [29, 37];
+const KINDS_BY_FORMAT: [usize; 3] = [29, 37, 38];
+/// The first format with roll-ups, without which nothing may be pruned. This program brings every log to it.
+const ROLLED_FORMAT: u16 = 3;
 /// A series that was in no tick for so long gives its place in its group to a new one.
 const IN_USE: Duration = Duration::from_secs(7 * 86_400);
 /// Whether every chunk is in the roll-ups.
@@ -381,7 +382,9 @@ impl Log {
             self.roll_up_chunks()?;
         }
         let value = codec::encode(&true).map_err(Error::writing("the log's format"))?;
-        self.commit(vec![Put::meta(ROLLED_KEY.to_vec(), value)])?;
+        let format = self.format.max(ROLLED_FORMAT);
+        self.commit(vec![Put::meta(ROLLED_KEY.to_vec(), value), format_put(format)?])?;
+        self.format = format;
         self.sync()
     }
 
@@ -566,6 +569,8 @@ pub(crate) fn meta<T: serde::de::DeserializeOwned>(store: &Store, key: &[u8]) ->
 
 #[cfg(test)]
 mod tests {
+    use systembot_model::Series;
+
     use super::*;
 
     #[test]
@@ -574,5 +579,7 @@ mod tests {
         assert_eq!(format_of(&Event::Stopped), 1);
         assert_eq!(format_of(&Event::Answered { questions: Vec::new() }), 1);
         assert_eq!(format_of(&Event::ServiceHealthy { service: String::new() }), 2);
+        let window = systembot_model::window::Window::default();
+        assert_eq!(format_of(&Event::Baseline { series: Series::new("load1"), window }), 3);
     }
 }

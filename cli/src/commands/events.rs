@@ -11,7 +11,7 @@ use super::{Listing, Opener, Outcome, View};
 use crate::{
     args::{Events, Format},
     edges::Wait,
-    output::{AlertSeries, Align, Fields, event_line, event_rows, human, json, kinds},
+    output::{AlertSeries, Align, Fields, baselines_line, event_line, event_rows, human, json, kinds},
     source::{Source, each, unexpected},
 };
 
@@ -75,6 +75,14 @@ struct Question {
     kinds: Vec<String>,
     after: Seq,
     alerts: Option<AlertSeries>,
+    set: Option<Set>,
+}
+
+/// Baselines of one moment, a line of a table together: dozens of lines each day would hide all others.
+struct Set {
+    seq: Seq,
+    at: Timestamp,
+    series: u64,
 }
 
 impl Question {
@@ -85,7 +93,7 @@ impl Question {
         }
         let since = view.moment(args.since.as_deref(), Timestamp::MIN)?;
         let until = view.moment(args.until.as_deref(), Timestamp::MAX)?;
-        Ok(Self { since, until, kinds: wanted, after: Seq::ZERO, alerts: None })
+        Ok(Self { since, until, kinds: wanted, after: Seq::ZERO, alerts: None, set: None })
     }
 
     fn ask(&mut self, source: &mut dyn Source, list: &mut Listing, view: &mut View<'_>) -> Result<()> {
@@ -97,15 +105,24 @@ impl Question {
         each(source, &request, &mut |row| {
             let Row::Event(record) = row else { return Err(unexpected()) };
             self.print(&record, list, view)
-        })
+        })?;
+        // A set is recorded in one step, so none is cut by the end of an answer.
+        self.print_set(list, view)
     }
 
     fn print(&mut self, record: &Record, list: &mut Listing, view: &mut View<'_>) -> Result<()> {
+        let is_of_set =
+            matches!(record.event, Event::Baseline { .. }) && self.kinds.is_empty() && list.is_table();
+        if self.set.as_ref().is_some_and(|set| !is_of_set || set.at != record.at) {
+            self.print_set(list, view)?;
+        }
         let alerts = self.alerts.get_or_insert_default();
         if let Event::AlertFired(fired) = &record.event {
             alerts.insert(fired.id, fired.series.clone());
         }
-        if list.is_table() {
+        if is_of_set {
+            self.set.get_or_insert(Set { seq: record.seq, at: record.at, series: 0 }).series += 1;
+        } else if list.is_table() {
             let cells = [
                 record.seq.get().to_string(),
                 human::second(record.at, view.zone()),
@@ -119,6 +136,17 @@ impl Question {
         }
         self.after = record.seq;
         Ok(())
+    }
+
+    fn print_set(&mut self, list: &mut Listing, view: &mut View<'_>) -> Result<()> {
+        let Some(Set { seq, at, series }) = self.set.take() else { return Ok(()) };
+        let cells = [
+            seq.get().to_string(),
+            human::second(at, view.zone()),
+            "baseline".to_owned(),
+            baselines_line(series),
+        ];
+        Ok(list.cells(view.out, cells.map(Into::into).into())?)
     }
 
     /// Only the record of its begin says what an alert is about.
@@ -151,7 +179,7 @@ fn flat(row: Fields, record: &Record, alerts: &AlertSeries) -> Fields {
 mod tests {
     use std::cell::Cell;
 
-    use systembot_model::Address;
+    use systembot_model::{Address, Series, window::Window};
 
     use super::*;
     use crate::{
@@ -215,6 +243,46 @@ seq,time,kind,text,fields
 1,2026-11-22T08:30:00.000Z,started,version 0.1.0 on defaults,\"{\"\"config\"\":null,\"\"unclean\"\":false,\"\"version\"\":\"\"0.1.0\"\"}\"
 7,2026-11-22T08:30:00.000Z,alert_acknowledged,#12 (load1) by console,\"{\"\"by\"\":\"\"console\"\",\"\"id\"\":12,\"\"series\"\":\"\"load1\"\"}\"
 ",
+        );
+    }
+
+    /// A set each day, with a record for each series, must not hide what else happened.
+    #[test]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is asked")]
+    fn a_set_of_baselines_is_one_line_of_the_table() {
+        fn baseline(id: &str) -> Event {
+            let mut window = Window::default();
+            [1.0, 2.0].into_iter().for_each(|value| window.push(Timestamp::from_ms(0), value, 100));
+            Event::Baseline { series: Series::new(id), window }
+        }
+        let rows: &'static dyn Fn(&Request) -> Vec<Row> = &|request| match request {
+            Request::Alerts { .. } => Vec::new(),
+            _ => vec![
+                record(1, baseline("load1")),
+                record(2, baseline("load5")),
+                record(4, Event::Stopped),
+                record(7, baseline("load1")),
+            ],
+        };
+        let mut sets = || -> Result<Box<dyn Source>> { Ok(Box::new(Fake::new(rows))) };
+        let args = Events::default();
+        check(
+            Format::Table,
+            |view| events(&args, &mut sets, &never, view),
+            "\x20   \
+Seq  Time                 Kind                What
+      1  2026-11-22 09:30:00  baseline            of 2 series
+      4  2026-11-22 09:30:00  stopped
+      7  2026-11-22 09:30:00  baseline            of 1 series
+",
+        );
+        let (_, text) = printed(Format::Json, |view| events(&args, &mut sets, &never, view));
+        assert_eq!(text.lines().count(), 4, "programs are told each record: {text}");
+        let args = Events { kinds: vec!["baseline".into()], ..Events::default() };
+        let (_, text) = printed(Format::Table, |view| events(&args, &mut sets, &never, view));
+        assert!(
+            text.contains("load5: 2 samples, mean 1.500, stdev 0.707"),
+            "whoever asks is told each: {text}"
         );
     }
 

@@ -8,6 +8,7 @@ use systembot_model::{
     Address, Event, Record, Rules, Seq, Series, Timestamp,
     event::{Fired, MessageKind, Question},
     service::Seen,
+    window::Window,
 };
 
 use super::{Fields, human, json};
@@ -168,6 +169,15 @@ pub fn event_fields(event: &Event, alerts: &AlertSeries) -> Fields {
             ("address", json::maybe(address.map(|address| address.to_string()))),
             ("problem", json::maybe(problem.as_deref())),
         ],
+        Event::Baseline { series, window } => {
+            let summary = window.summary();
+            vec![
+                ("series", series.id().into()),
+                ("count", summary.count.into()),
+                ("mean", json::optional(summary.mean)),
+                ("stdev", json::optional(summary.stdev)),
+            ]
+        }
     }
 }
 
@@ -275,7 +285,24 @@ pub fn event_line(event: &Event, alerts: &AlertSeries, zone: &TimeZone) -> Strin
         Event::Answered { questions } => numbers(questions),
         Event::AddressFetched { address: Some(address), .. } => address.to_string(),
         Event::AddressFetched { address: None, problem } => problem.clone().unwrap_or_default(),
+        Event::Baseline { series, window } => baseline_line(series, window),
     }
+}
+
+/// One line for a whole set of baselines.
+#[must_use]
+pub fn baselines_line(series: u64) -> String {
+    format!("of {} series", human::thousands(series))
+}
+
+fn baseline_line(series: &Series, window: &Window) -> String {
+    let summary = window.summary();
+    let samples = human::counted(u64::try_from(summary.count).unwrap_or(u64::MAX), "sample");
+    let mean =
+        summary.mean.map_or_else(String::new, |mean| format!(", mean {}", human::figure(series, mean)));
+    let stdev =
+        summary.stdev.map_or_else(String::new, |stdev| format!(", stdev {}", human::figure(series, stdev)));
+    format!("{series}: {samples}{mean}{stdev}")
 }
 
 fn configured_line(rules: &Rules) -> String {
@@ -321,6 +348,8 @@ const fn message_kind(kind: MessageKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use systembot_model::{
         Address, Message, event::BlindReason, host::Host, rules::Severity, service::Outcome,
     };
@@ -345,6 +374,12 @@ mod tests {
             message: "/ is 93.5 % full".into(),
             told: true,
         }
+    }
+
+    fn window(values: &[f64]) -> Window {
+        let mut window = Window::default();
+        values.iter().for_each(|value| window.push(Timestamp::from_ms(0), *value, 100));
+        window
     }
 
     /// One of each, to be completed with every new event.
@@ -518,6 +553,16 @@ mod tests {
                 r#""address":null,"problem":"no answer within 5 s""#,
                 "no answer within 5 s",
             ),
+            (
+                Event::Baseline { series: Series::new("load1"), window: window(&[1.0, 1.5, 2.0]) },
+                r#""series":"load1","count":3,"mean":1.5,"stdev":0.5"#,
+                "load1: 3 samples, mean 1.500, stdev 0.500",
+            ),
+            (
+                Event::Baseline { series: Series::new("load1"), window: window(&[]) },
+                r#""series":"load1","count":0,"mean":null,"stdev":null"#,
+                "load1: 0 samples",
+            ),
         ]
     }
 
@@ -556,6 +601,7 @@ mod tests {
         for (event, _, _) in all() {
             assert!(kinds().any(|kind| kind == event.kind()), "{}", event.kind());
         }
-        assert_eq!(kinds().count(), all().len(), "an event is missing in the test above");
+        let tested: BTreeSet<&str> = all().iter().map(|(event, _, _)| event.kind()).collect();
+        assert_eq!(kinds().count(), tested.len(), "an event is missing in the test above");
     }
 }

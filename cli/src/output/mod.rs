@@ -10,7 +10,7 @@ mod table;
 
 pub use chart::{Chart, Mark, chart, dots};
 pub use csv::{Csv, quoted};
-pub use event::{AlertSeries, event_fields, event_line, event_rows, kinds};
+pub use event::{AlertSeries, baselines_line, event_fields, event_line, event_rows, kinds};
 pub use openmetrics::OpenMetrics;
 pub use table::{Align, Cell, Column, Paint, Table};
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::{
     Event, Series, State, Timestamp,
     alert::Alert,
+    baseline,
     event::BlindReason,
     judge::{self, Stand},
-    number,
-    sample::Pass,
+    limits, number,
+    sample::{Note, Pass},
 };
 
 use super::{
@@ -23,8 +24,12 @@ const SLACK_MAX: Duration = Duration::from_secs(1);
 /// A series not read for so long, and for so many ticks, has gone, and its alerts with it.
 const GONE_AFTER: (Duration, u32) = (Duration::from_secs(300), 3);
 
+/// What a note about series that are left out is about.
+const SERIES: &str = "series";
+
 /// All events of one pass, in the order in which they are told: gaps, facts, the tick, alerts, messages.
-pub(super) fn sampled(state: &State, pass: Pass) -> Vec<Event> {
+pub(super) fn sampled(state: &State, mut pass: Pass) -> Vec<Event> {
+    leave_out(state, &mut pass);
     let mut events = gaps(state, &pass);
     if pass.host != state.host && pass.host != crate::host::Host::default() {
         events.push(Event::Described(pass.host.clone()));
@@ -34,6 +39,11 @@ pub(super) fn sampled(state: &State, pass: Pass) -> Vec<Event> {
     // Judged by the state as it will be after the gap, if there is one: no difference across it counts.
     let after_gap = (!events.is_empty()).then(|| fold(state, &events, pass.at));
     let state = after_gap.as_ref().unwrap_or(state);
+    let baselines = baseline::due(state, &pass);
+    // And by the windows as the set leaves them.
+    let after_set = (!baselines.is_empty()).then(|| fold(state, &baselines, pass.at));
+    let state = after_set.as_ref().unwrap_or(state);
+    events.extend(baselines);
     let mut changes = changes(state, &pass);
     let sampled = Event::Sampled(pass.sample);
     if pass.missing.iter().any(|name| service::may_start(state, name)) {
@@ -44,6 +54,35 @@ pub(super) fn sampled(state: &State, pass: Pass) -> Vec<Event> {
     events.push(sampled);
     alert::tell(state, changes, &mut events);
     events
+}
+
+/// Leaves out what is read of series beyond those that may live, and notes it: those without a window, last read first.
+fn leave_out(state: &State, pass: &mut Pass) {
+    let mut room = limits::LIVE_SERIES.saturating_sub(state.windows.len());
+    if pass.sample.readings.len() <= room {
+        return;
+    }
+    let read = pass.sample.readings.len();
+    pass.sample.readings.retain(|reading| {
+        let lives = state.windows.contains_key(&reading.series);
+        let is_new = !lives && room > 0;
+        room -= usize::from(is_new);
+        lives || is_new
+    });
+    let left_out = read - pass.sample.readings.len();
+    if left_out == 0 {
+        return;
+    }
+    // One note until it is over: their number changes with each mount that comes or goes.
+    let text = state.notes.get(SERIES).cloned().unwrap_or_else(|| {
+        format!(
+            "{} series are left out: at most {} are recorded; [ignore] mounts leaves out what nobody needs",
+            left_out,
+            limits::LIVE_SERIES
+        )
+    });
+    pass.notes.push(Note { subject: SERIES.to_owned(), text });
+    pass.notes.sort_by(|a, b| a.subject.cmp(&b.subject));
 }
 
 /// The state after events that have no number yet; only what judging needs of it is right.
@@ -101,7 +140,7 @@ fn changes(state: &State, pass: &Pass) -> Vec<Event> {
     for verdict in judge::judge(state, &pass.sample) {
         match (verdict.stand, state.alert_about(&verdict.condition)) {
             (Stand::Bad, None) => {
-                let since = state.pending.get(&verdict.condition).copied().unwrap_or(pass.at);
+                let since = state.pending.get(&verdict.condition).map_or(pass.at, |pending| pending.since);
                 // Passes come a few milliseconds early or late; a condition must not wait one more for that.
                 let slack = SLACK_MAX.min(state.rules.sample_interval / 10);
                 if pass.at.since(since).saturating_add(slack) >= verdict.condition.rule.holds_for() {

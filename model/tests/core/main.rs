@@ -1,6 +1,6 @@
 //! The core at its boundary: inputs in, events out, the state always a fold of the records.
 //!
-//! `life` covers starts, gaps and clocks; `alerts` the state machine of the rules; `chat` the commands;
+//! `life` covers starts, gaps and clocks; `baselines` what outlives samples; `alerts` the state machine of the rules; `chat` the commands;
 //! `outbox` what is owed; `services` when they are started. Tests of the original bot's defects say which.
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 )]
 
 mod alerts;
+mod baselines;
 mod chat;
 mod life;
 mod outbox;

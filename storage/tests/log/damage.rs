@@ -83,7 +83,14 @@ impl Found {
         let is_in_order = self.records.is_sorted_by(|a, b| a < b);
         let is_complete = (1..=CHECKPOINTED).all(|number| self.records.binary_search(&number).is_ok())
             && self.records.last().copied() == u64::try_from(self.records.len()).ok();
-        assert!(is_in_order, "{name}: out of order");
+        let wrong: Vec<&[u64]> = self.records.windows(2).filter(|w| w[0] >= w[1]).collect();
+        assert!(
+            is_in_order,
+            "{name}: out of order {wrong:?} {:?} {:?} {:?}",
+            self.errors,
+            self.faults,
+            self.records.len()
+        );
         assert!(self.stuck.is_empty() || !self.errors.is_empty(), "{name}: {:?}", self.stuck);
         assert!(is_complete && self.errors.is_empty() || !self.faults.is_empty(), "{name}: {self:?}");
     }

@@ -8,6 +8,7 @@
 //! - `kill`: a child that appends, killed at random moments
 //! - `damage`: bytes that change on disk
 //! - `remote`: the control socket
+//! - `series`: those that come and go
 //! - `rollup`: five-minute roll-ups, and what history gives from them
 
 #![allow(
@@ -28,4 +29,5 @@ mod query;
 mod remote;
 mod rollup;
 mod scan;
+mod series;
 mod world;
