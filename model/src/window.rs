@@ -1,4 +1,4 @@
-//! The FIFO window of one series: its newest samples, by count and by age.
+//! The FIFO window of one series: its newest samples, by count, and none from before a long gap.
 
 use std::{collections::VecDeque, fmt};
 
@@ -20,14 +20,16 @@ pub struct Window {
 }
 
 impl Window {
-    /// Takes a sample; forgets what is beyond `length` samples or older than [`limits::WINDOW_AGE`].
+    /// Takes a sample; forgets what is beyond `length` samples and, where the one before is older than
+    /// [`limits::WINDOW_AGE`], all of them.
+    ///
+    /// So a window is always the end of its series, whatever the clock did meanwhile: a fold of that end gives it.
     pub fn push(&mut self, at: Timestamp, value: f64, length: usize) {
+        if self.last().is_some_and(|(last, _)| last < at.minus(limits::WINDOW_AGE)) {
+            self.samples.clear();
+        }
         self.samples.push_back((at, value));
         self.shorten(length);
-        let oldest = at.minus(limits::WINDOW_AGE);
-        while self.samples.front().is_some_and(|(at, _)| *at < oldest) {
-            self.samples.pop_front();
-        }
     }
 
     /// Forgets the oldest samples beyond `length`.
@@ -143,13 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn a_window_forgets_after_thirty_days() {
+    fn a_window_forgets_what_was_before_a_gap_of_thirty_days() {
         let mut window = Window::default();
         window.push(at(0), 1.0, 100);
         window.push(at(30 * 86_400), 2.0, 100);
-        assert_eq!(window.values(), [1.0, 2.0]);
-        window.push(at(30 * 86_400 + 1), 3.0, 100);
-        assert_eq!(window.values(), [2.0, 3.0]);
+        // The clock is set back, and to rights again.
+        window.push(at(7), 3.0, 100);
+        assert_eq!(window.values(), [1.0, 2.0, 3.0]);
+        window.push(at(30 * 86_400 + 8), 4.0, 100);
+        assert_eq!(window.values(), [4.0]);
     }
 
     #[test]

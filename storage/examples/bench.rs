@@ -12,89 +12,18 @@
     reason = "a measurement at a desk"
 )]
 
+mod machine;
+
 use std::{fs, time::Instant};
 
-use systembot_model::{Event, Pattern, Sample, Seq, Series, Timestamp, metric::METRICS};
+use machine::{DAY_MS, Machine, cpu_us, rss_kib};
+use systembot_model::{Event, Pattern, Sample, Seq, Timestamp};
 use systembot_storage::{
     Choice, Log, Query,
     query::{History, Import, Request, Row, answer},
 };
 
-const DAY_MS: i64 = 86_400_000;
 const BEGIN_MS: i64 = 1_795_346_634_007;
-
-/// A machine of 40 series that behave as their metrics do.
-struct Machine {
-    series: Vec<(Series, f64, u8)>,
-    noise: u64,
-    tick: i64,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let mut series = Vec::new();
-        for metric in METRICS.iter().cycle().take(40) {
-            let copy = series.len() / METRICS.len();
-            let name = metric.label.map_or_else(
-                || {
-                    if copy == 0 {
-                        Series::new(metric.name)
-                    } else {
-                        Series::new(&format!("{}_{copy}", metric.name))
-                    }
-                },
-                |key| Series::labelled(metric.name, key, &format!("x{copy}")),
-            );
-            series.push((name, 50.0, metric.decimals));
-        }
-        Self { series, noise: 1, tick: 0 }
-    }
-
-    fn random(&mut self) -> f64 {
-        self.noise =
-            self.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.noise >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn sample(&mut self) -> (Timestamp, Sample) {
-        self.tick += 1;
-        let jitter = (self.random() * 8.0) as i64;
-        let at = Timestamp::from_ms(BEGIN_MS + self.tick * 15_000 + jitter);
-        let mut sample = Sample::default();
-        for i in 0..self.series.len() {
-            let (r, s) = (self.random(), self.random());
-            let (name, value, decimals) = &mut self.series[i];
-            let scale = 10_f64.powi(i32::from(*decimals));
-            *value = match name.metric() {
-                n if n.contains("total") && n.contains("bytes") && !n.ends_with("_total") => 8_589_934_592.0,
-                n if n.ends_with("_total") => *value + if r < 0.6 { (s * 200_000.0).floor() } else { 0.0 },
-                n if n.contains("bytes") => {
-                    (*value + if r < 0.5 { (s - 0.5) * 2_000_000.0 } else { 0.0 }).abs().max(1e9).floor()
-                        / 4096.0
-                        * 4096.0
-                }
-                n if n.contains("uptime") => *value + 15.0,
-                n if n.contains("disk") => (*value + if r < 0.05 { 0.01 } else { 0.0 }).min(90.0),
-                _ => (*value + (s - 0.5) * 4.0).clamp(0.0, 100.0),
-            };
-            *value = (*value * scale).round() / scale;
-            let (name, value) = (name.clone(), *value);
-            sample.push(name, value);
-        }
-        (at, sample)
-    }
-}
-
-fn cpu_us() -> u64 {
-    let stat = fs::read_to_string("/proc/self/schedstat").unwrap();
-    stat.split(' ').next().unwrap().parse::<u64>().unwrap() / 1_000
-}
-
-fn rss_kib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
 
 fn main() {
     let days: i64 = std::env::args().nth(1).map_or(30, |days| days.parse().unwrap());
@@ -104,7 +33,7 @@ fn main() {
     println!("rss at start: {} KiB", rss_kib());
     let mut log = Log::open(&path).unwrap();
     println!("rss with an empty log: {} KiB", rss_kib());
-    let mut machine = Machine::new();
+    let mut machine = Machine::new(BEGIN_MS);
     let ticks = days * DAY_MS / 15_000;
     let (cpu, wall) = (cpu_us(), Instant::now());
     let mut seals = 0;
@@ -202,8 +131,8 @@ fn main() {
 /// The same 30 days from a file, part by part.
 fn imports(dir: &std::path::Path) {
     let mut log = Log::open(&dir.join("imported/log")).unwrap();
-    let mut machine = Machine::new();
-    let names: Vec<Series> = machine.series.iter().map(|(name, ..)| name.clone()).collect();
+    let mut machine = Machine::new(BEGIN_MS);
+    let names = machine.series();
     // Parts as the command line sends them.
     let (began, parts) = (Instant::now(), 30 * 5_760 / 500);
     let (mut longest, mut last) = (0.0_f64, 0.0);

@@ -1,9 +1,9 @@
 //! What a fold from the beginning may leave out.
 //!
-//! Windows hold the newest samples of a series, by count and by age, so samples that are beyond both need not be
-//! folded. How far back each series must be read follows from chunk headers alone, walked from the newest number:
-//! nothing is decoded for it. And the newest set of baselines holds all windows of its time, so no tick before it is
-//! needed at all: some of them may have been pruned.
+//! Windows hold the newest samples of a series, so many and none from before a long gap, so samples that are beyond
+//! either need not be folded. How far back each series must be read follows from chunk headers alone, walked from the
+//! newest number: nothing is decoded for it. And the newest set of baselines holds all windows of its time, so no
+//! tick before it is needed at all: some of them may have been pruned.
 
 use std::collections::HashMap;
 
@@ -50,8 +50,8 @@ pub(crate) fn fold(reader: &Reader, up_to: Option<Seq>) -> Result<State, Error> 
 #[derive(Default)]
 struct Found {
     samples: usize,
-    /// Its newest sample is not older than this.
-    newest: Option<Timestamp>,
+    /// The oldest sample found so far is not older than this.
+    oldest: Option<Timestamp>,
     /// Number of the oldest tick needed so far.
     from: Option<u64>,
     is_enough: bool,
@@ -64,7 +64,7 @@ fn cuts(trees: &Trees, view: &View, samples: usize) -> Result<Vec<Wanted>, Error
         for (id, _) in &tick.cells {
             let series = found.entry(*id).or_default();
             series.samples += 1;
-            series.newest = series.newest.or(Some(tick.at));
+            series.oldest = Some(tick.at);
             series.from = Some(tick.seq.get());
         }
     }
@@ -128,11 +128,11 @@ fn walk(
             if series.is_enough {
                 continue;
             }
-            let oldest = series.newest.map(|newest| newest.minus(limits::WINDOW_AGE));
-            series.newest = series.newest.or(Some(header.first));
+            let gap = series.oldest.map(|oldest| oldest.minus(limits::WINDOW_AGE));
+            series.oldest = Some(header.first);
             series.samples += usize::from(column.present);
             series.from = Some(header.first_seq);
-            series.is_enough = series.samples >= samples || oldest.is_some_and(|oldest| header.last < oldest);
+            series.is_enough = series.samples >= samples || gap.is_some_and(|gap| header.last < gap);
         }
     }
     Ok(())

@@ -95,6 +95,12 @@ pub(crate) fn read(trees: &Trees, after: Seq, up_to: Seq) -> Result<Vec<Tick>, E
 /// Parts of each slot, and the newest tick with its record number.
 pub(crate) type Survey = (Vec<u16>, Option<(u64, Seq)>);
 
+/// Takes bytes as a part of a tick.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn decode(frame: &[u8]) {
+    drop(codec::decode::<Part>(frame));
+}
+
 /// How many parts each slot has, and the greatest tick and record number in the ring.
 pub(crate) fn survey(trees: &Trees) -> Result<Survey, Error> {
     let slots = usize::try_from(RING_SLOTS).unwrap_or(usize::MAX);

@@ -14,6 +14,9 @@ mod event;
 #[cfg(test)]
 mod fixture;
 mod fold;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 mod hot;
 mod import;
 pub mod log;

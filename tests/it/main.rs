@@ -9,15 +9,19 @@
 //! - `tidy`: what the manifests and the lock file must hold to.
 //! - `doctor`: what it finds of all that an owner gets wrong.
 //! - `package`: what the packages are made of.
+//! - `sim`: lives of the whole core, from a seed.
 //! - `cli`: the command line as scripts and terminals see it.
 //! - `past`: files of history, exports, backups.
 //! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
+//! - `kill`: kill -9 while it writes as fast as it can.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that fails says so by panicking"
+    clippy::wildcard_enum_match_arm,
+    clippy::print_stderr,
+    reason = "a test that fails says so by panicking, and one that draws lots says by which seed"
 )]
 
 mod bridge;
@@ -29,6 +33,7 @@ mod daemon;
 mod doctor;
 mod full;
 mod install;
+mod kill;
 mod namespace;
 mod original;
 mod outage;
@@ -37,6 +42,7 @@ mod past;
 mod reload;
 mod run;
 mod services;
+mod sim;
 mod systemd;
 mod tidy;
 mod transport;

@@ -91,3 +91,29 @@ fn the_lock_file_holds_nothing_banned_and_nothing_from_elsewhere() {
     assert_eq!(sources.len(), 1, "{sources:?}");
     assert!(sources.iter().all(|source| source.starts_with("registry+")), "{sources:?}");
 }
+
+/// Else the crates that both workspaces need would be built twice, and be fuzzed as other ones than those that run.
+#[test]
+fn the_fuzz_targets_are_built_from_the_crates_of_the_program() {
+    let versions = |lock: &str| -> BTreeSet<(String, String)> {
+        let lock = read(lock);
+        let crates = lock.split("[[package]]").skip(1);
+        let field = |text: &str, key: &str| {
+            let line = text.lines().find(|line| line.starts_with(key)).unwrap();
+            line.split('"').nth(1).unwrap().to_owned()
+        };
+        crates.map(|text| (field(text, "name"), field(text, "version"))).collect()
+    };
+    let own = ["systembot-fuzz", "libfuzzer-sys", "arbitrary", "cc", "jobserver"];
+    let program = versions("Cargo.lock");
+    let fuzz = versions("fuzz/Cargo.lock");
+    assert!(fuzz.len() > 50);
+    for (name, version) in fuzz.iter().filter(|(name, _)| !own.contains(&name.as_str())) {
+        assert!(program.contains(&(name.clone(), version.clone())), "{name} {version} is not in Cargo.lock");
+    }
+    let listed = read("scripts/fuzz");
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap().replace(".rs", "");
+        assert!(listed.contains(&format!(" {name}")), "scripts/fuzz does not run {name}");
+    }
+}

@@ -39,6 +39,14 @@ impl Client {
         Ok(Self { path: path.to_owned(), ready: Some(connection(path)?) })
     }
 
+    /// Asks over a connection that is open already, after the hellos.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn over(mut stream: UnixStream) -> Result<Self, RemoteError> {
+        greet(&mut stream).map_err(super::closed)?;
+        greeted(&mut stream)?;
+        Ok(Self { path: PathBuf::new(), ready: Some(stream) })
+    }
+
     /// Number of the daemon's process, where the system tells it.
     #[must_use]
     pub fn daemon_pid(&self) -> Option<i32> {

@@ -28,7 +28,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1_u16..400, 0_u8..8, prop_oneof![Just(1_000), Just(15_000), Just(3_600_000)])
             .prop_map(|(n, series, apart)| Step::Ticks(n, series, apart)),
         4 => (0_u8..8).prop_map(Step::Event),
-        1 => (-3_600_000_i64..90_000_000).prop_map(Step::Clock),
+        1 => prop_oneof![-3_600_000_i64..90_000_000, -4_000_000_000_i64..4_000_000_000].prop_map(Step::Clock),
         1 => any::<bool>().prop_map(Step::Restart),
         1 => Just(Step::Forget),
     ]
@@ -150,4 +150,21 @@ fn a_checkpoint_is_used() {
     world.tick(1_000, &[("load1", 2.0)]);
     let loaded = world.log().load_state().unwrap();
     assert_eq!((loaded.last_alert, loaded.seq), (99, Seq::new(2)));
+}
+
+#[test]
+fn a_clock_that_was_set_to_1970_and_to_rights_leaves_the_state_a_fold() {
+    let mut world = World::new();
+    let mut fold = State::default();
+    let now = 1_795_346_634_007_i64;
+    // The first two spans are sealed together; they are chunks of their own.
+    for (begin, ticks) in [(now, 200), (0, 40), (now + 4_000_000, 12)] {
+        for i in 0..ticks {
+            let events = vec![sampled(&[("load1", f64::from(i))])];
+            let done = world.log().append(at(begin + i64::from(i) * 15_000), events).unwrap();
+            done.records.iter().for_each(|record| fold.apply(record));
+        }
+    }
+    world.reopen();
+    assert_eq!(world.log().load_state().unwrap(), fold);
 }
