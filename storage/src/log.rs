@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use systembot_model::{Event, Record, Sample, Seq, Timestamp};
+use systembot_model::{Event, Record, Sample, Seq, Timestamp, event::BlindReason};
 
 use crate::{
     catalogue::Catalogue,
@@ -34,8 +34,11 @@ const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Kinds of events that each format of the log has, the first format first; what else is in the database has never
 /// changed. A log is raised to a later format with its first event of a kind that the one before lacks: until then
-/// an older program may read it still, and from then on it is told to leave it alone.
-const KINDS_BY_FORMAT: [usize; 2] = [29, 37];
+/// an older program may read it still, and from then on it is told to leave it alone. The third has a reason more for
+/// blind spans.
+const KINDS_BY_FORMAT: [usize; 3] = [29, 37, 37];
+/// The first format with [`BlindReason::NotRecorded`].
+const NOT_RECORDED_FORMAT: u16 = 3;
 const FORMAT_KEY: &[u8] = b"format";
 const ID_KEY: &[u8] = b"id";
 /// One more than the number of the newest imported tick.
@@ -91,6 +94,9 @@ impl Log {
     /// # Errors
     /// As [`Log::open`]; the log refuses to write until a later attempt succeeds.
     pub fn reopen(&mut self) -> Result<(), Error> {
+        if self.store.is_some() {
+            self.shared.keep_counts(self.reader().counts().ok());
+        }
         // The lock goes with it, a moment later: a thread of sled that has written its last bytes holds it still.
         self.store = None;
         let mut opened = Self::open_at(&self.dir, Some(self.seq));
@@ -433,6 +439,9 @@ fn format_put(format: u16) -> Result<Put, Error> {
 
 /// The first format that has an event.
 fn format_of(event: &Event) -> u16 {
+    if matches!(event, Event::Blind { reason: BlindReason::NotRecorded, .. }) {
+        return NOT_RECORDED_FORMAT;
+    }
     let kind = Event::KINDS.iter().position(|kind| *kind == event.kind()).unwrap_or(0);
     format_at(KINDS_BY_FORMAT.partition_point(|kinds| *kinds <= kind) + 1)
 }
@@ -459,5 +468,8 @@ mod tests {
         assert_eq!(format_of(&Event::Stopped), 1);
         assert_eq!(format_of(&Event::Answered { questions: Vec::new() }), 1);
         assert_eq!(format_of(&Event::ServiceHealthy { service: String::new() }), 2);
+        let blind = |reason| Event::Blind { from: Timestamp::MIN, to: Timestamp::MAX, reason };
+        assert_eq!(format_of(&blind(BlindReason::Stalled)), 1);
+        assert_eq!(format_of(&blind(BlindReason::NotRecorded)), 3);
     }
 }
