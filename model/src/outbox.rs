@@ -10,6 +10,8 @@ use crate::{LocalTime, Message, Seq, Timestamp, limits};
 
 /// How a text begins that may have arrived already.
 pub const AGAIN: &str = "(again) ";
+/// How an alert begins that leaves before its record is written.
+pub const NOT_RECORDED: &str = "(not recorded) ";
 /// How a text ends that was longer than [`limits::MESSAGE_BYTES`]; it says where the rest is.
 pub const CUT: &str = "\n(cut here; `systembot alerts` and `systembot status` on the machine show the rest)";
 /// Room kept in a digest for the line about those that follow: the words and a count of ten digits.
@@ -58,6 +60,22 @@ impl Waiting {
         if let Err(place) = self.messages.binary_search_by_key(&owed.number, |other| other.number) {
             self.messages.insert(place, owed);
         }
+    }
+
+    /// Gives messages that went without a record the number and the text of the one that they have now.
+    pub fn renumber(&mut self, recorded: &[(Seq, Owed)]) {
+        let number_of = |number: Seq| recorded.iter().find(|(before, _)| *before == number);
+        for owed in &mut self.messages {
+            if let Some((_, now)) = number_of(owed.number) {
+                *owed = Owed { again: owed.again, ..now.clone() };
+            }
+        }
+        // One that is gone went last, so nothing of that backlog is left.
+        self.backlog = self.backlog.take().and_then(|backlog| match number_of(backlog.last) {
+            Some((_, now)) => Some(Backlog { last: now.number, ..backlog }),
+            None => Some(backlog).filter(|backlog| !backlog.last.is_provisional()),
+        });
+        self.messages.make_contiguous().sort_by_key(|owed| owed.number);
     }
 
     /// Forgets messages that are owed no more: delivered, or dropped.
