@@ -29,6 +29,8 @@ use crate::{
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Shortest wait after waking for a deadline: whatever the state says, it never spins.
 const WAIT_MIN: Duration = Duration::from_millis(100);
+/// Difference of wall and steady clock that counts as a step, as it does between two passes.
+const STEP_MIN_MS: u64 = 2_000;
 /// Longest time for which questions wait while what gathered in memory is written.
 const WRITE_SLICE: Duration = Duration::from_millis(50);
 /// Time to write what waits in memory before the end: less than the end is waited for.
@@ -44,6 +46,8 @@ pub struct Engine {
     samples: u64,
     /// What could not be written yet.
     unrecorded: Unrecorded,
+    /// The wall clock and the steady one as of the newest pass.
+    passed: Option<(Timestamp, Duration)>,
 }
 
 /// What the engine needs while it runs.
@@ -78,7 +82,15 @@ impl Engine {
             );
         }
         let state = log.load_state()?;
-        Ok(Self { log, state, clock, waiting: Vec::new(), samples: 0, unrecorded: Unrecorded::default() })
+        Ok(Self {
+            log,
+            state,
+            clock,
+            waiting: Vec::new(),
+            samples: 0,
+            unrecorded: Unrecorded::default(),
+            passed: None,
+        })
     }
 
     /// Keeps so many passes in memory while the log cannot be written, and not as many as a daemon should.
@@ -170,8 +182,15 @@ impl Engine {
         due.min(next.saturating_sub(self.clock.steady()))
     }
 
-    /// When the state has to be looked at again.
+    /// When the state has to be looked at again. Not before the next pass where the clock was set or the machine slept
+    /// since the last one: what it finds comes first, and moves the deadlines.
     fn due(&self) -> Option<Timestamp> {
+        let (now, steady) = (self.clock.now(), self.clock.steady());
+        if self.passed.is_some_and(|(at, then)| {
+            is_apart(now.as_ms().saturating_sub(at.as_ms()), steady.saturating_sub(then))
+        }) {
+            return None;
+        }
         match &self.unrecorded.outage {
             Some(outage) => due_unrecorded(&outage.state),
             None => due(&self.state),
@@ -214,6 +233,9 @@ impl Engine {
     /// Takes an input: recorded before anything comes of it or, while the log cannot be written, from memory.
     fn input(&mut self, input: Input, done: Option<oneshot::Sender<()>>, desk: &mut Desk) {
         let input = self.unrecorded.renumber(input);
+        if matches!(input, Input::Sampled(_)) {
+            self.passed = Some((self.clock.now(), self.clock.steady()));
+        }
         if self.unrecorded.outage.is_none() {
             match self.step(&input) {
                 Ok(effects) => return self.taken(&input, done, effects, desk),
@@ -468,6 +490,12 @@ impl Engine {
             Err(error) => Row::Failed(error.to_string()),
         }
     }
+}
+
+/// Whether the wall clock went other than the steady one: it was set, or the machine slept.
+fn is_apart(wall_ms: i64, steady: Duration) -> bool {
+    let steady_ms = i64::try_from(steady.as_millis()).unwrap_or(i64::MAX);
+    wall_ms.saturating_sub(steady_ms).unsigned_abs() >= STEP_MIN_MS
 }
 
 /// What the owner would want to find in the journal of each record.

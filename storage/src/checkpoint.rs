@@ -17,7 +17,7 @@ use systembot_model::{Seq, State, limits};
 use crate::{codec, error::Error, fold::cuts, log::Log, scan::Records};
 
 /// Raised when the meaning of the state changes, but not its layout.
-const MEANING: u16 = 3;
+const MEANING: u16 = 4;
 
 /// Samples of each series that a fold from the beginning takes: a whole window.
 const FOLD_SAMPLES: usize = limits::WINDOW_SAMPLES;

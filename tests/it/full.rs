@@ -6,31 +6,16 @@ use std::{
     io::Write,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-        mpsc,
-    },
-    thread,
     time::Duration,
 };
 
 use serde_json::Value;
-use systembot::{
-    clock::{Clock, SystemClock},
-    engine::Engine,
-    inbox::Inbox,
-};
-use systembot_model::{
-    Address, Effect, Event, Input, Record, Rules, Sample, Seq, Series, Timestamp, sample::Pass,
-};
-use systembot_storage::{
-    Log,
-    query::{self, Request, Row},
-};
-use tokio::runtime::{Builder, Handle};
+use systembot::clock::{Clock, SystemClock};
+use systembot_model::{Event, Input, Record, Seq};
+use systembot_storage::query::{self, Request, Row};
 
 use crate::{
+    bare::Bare,
     bridge::{ALWAYS, FakeBridge, Fault, Requests},
     daemon::{Daemon, Home, LIMIT, until},
     namespace::{is_inside, run_inside},
@@ -294,132 +279,26 @@ fn an_end_with_room_again_writes_what_waited() {
     });
 }
 
-/// A clock that a test sets.
-#[derive(Default)]
-struct Set(AtomicI64);
-
-impl Set {
-    fn pass(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
-    }
-}
-
-impl Clock for Set {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_ms(1_795_346_634_000 + self.0.load(Ordering::SeqCst))
-    }
-
-    fn steady(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap())
-    }
-
-    fn since_boot(&self) -> Duration {
-        self.steady()
-    }
-
-    fn wait(&self, _: Duration) {}
-}
-
-/// An engine on its own, with all that it says to the bridge.
-struct Bare {
-    clock: Arc<Set>,
-    inbox: Inbox,
-    said: mpsc::Receiver<Effect>,
-    engine: thread::JoinHandle<()>,
-    runtime: Handle,
-}
-
-impl Bare {
-    fn start(disk: &SmallDisk, passes: usize) -> Self {
-        let clock = Arc::new(Set::default());
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let handle = runtime.handle().clone();
-        // Somebody has to drive its clock; it ends with the test.
-        thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
-        let mut engine = Engine::open(&disk.data_dir(), Arc::<Set>::clone(&clock)).unwrap();
-        engine.keep_at_most(passes);
-        let rules = Rules {
-            name: "leela".into(),
-            destinations: vec![Address::bridge()],
-            sample_interval: Duration::from_secs(15),
-            ..Rules::default()
-        };
-        let starting = Input::Starting { version: "0.1.0".into(), config: None, rules: Box::new(rules) };
-        engine.step(&starting).unwrap();
-        let (inbox, ends) = Inbox::new();
-        let (say, said) = mpsc::channel();
-        let runtime = handle.clone();
-        let engine = thread::spawn(move || {
-            engine.run(ends, &handle, Box::new(move |effect| say.send(effect).unwrap()));
-        });
-        Self { clock, inbox, said, engine, runtime }
-    }
-
-    /// 15 s later one pass, with this share of the disk used.
-    fn tick(&self, used: f64) {
-        self.clock.pass(15_000);
-        let mut sample = Sample::default();
-        sample.push(Series::parse("disk_used_percent{mount=\"/\"}").unwrap(), used);
-        // Enough that a small disk has no room for it for long.
-        for n in 0..400 {
-            let value = f64::from(n) * self.clock.steady().as_secs_f64().sqrt().sin();
-            sample.push(Series::new(&format!("made_up_{n}")), value);
-        }
-        let elapsed = Some(Duration::from_secs(15));
-        let pass = Pass { at: self.clock.now(), sample, elapsed, ..Pass::default() };
-        self.inbox.put(Input::Sampled(Box::new(pass))).unwrap();
-        // What comes after it is recorded: it was taken.
-        self.record(Input::Returned(Vec::new()));
-    }
-
-    fn pulse(&self) -> String {
-        self.runtime.block_on(self.inbox.pulse()).unwrap()
-    }
-
-    fn is_failing(&self) -> bool {
-        self.pulse().contains("cannot be written")
-    }
-
-    /// Texts that were handed out so far, with their numbers.
-    fn told(&self) -> Vec<(Seq, String)> {
-        let owed = self.said.try_iter().filter_map(|effect| {
-            let Effect::Deliver(owed) = effect else { return None };
-            Some((owed.number, owed.message.text))
-        });
-        owed.collect()
-    }
-
-    fn record(&self, input: Input) {
-        self.runtime.block_on(self.inbox.record(input)).unwrap();
-    }
-
-    /// Ends it in good order; its log.
-    fn end(self, disk: &SmallDisk) -> Log {
-        self.record(Input::Stopping);
-        drop(self.inbox);
-        self.engine.join().unwrap();
-        Log::open(&disk.data_dir().join("log")).unwrap()
-    }
-}
-
 #[test]
 fn beyond_its_limit_the_oldest_passes_are_given_up_and_alerts_keep_their_numbers() {
     SmallDisk::with(
         "beyond_its_limit_the_oldest_passes_are_given_up_and_alerts_keep_their_numbers",
         |disk| {
             fs::create_dir(disk.data_dir()).unwrap();
-            let bare = Bare::start(disk, 10);
+            let mut bare = Bare::start(&disk.data_dir(), 10);
+            // Enough that a small disk has no room for it for long.
+            bare.width = 400;
             disk.fill();
             let mut before = 0;
             while !bare.is_failing() {
-                bare.tick(50.0);
+                bare.used(50.0);
                 before += 1;
             }
             bare.told();
             // 20 passes with an alert that fires at the fourth, and resolves at the sixteenth.
-            (0..3).for_each(|_| bare.tick(50.0));
-            (0..12).for_each(|_| bare.tick(95.0));
-            (0..5).for_each(|_| bare.tick(50.0));
+            (0..3).for_each(|_| bare.used(50.0));
+            (0..12).for_each(|_| bare.used(95.0));
+            (0..5).for_each(|_| bare.used(50.0));
             let told = bare.told();
             let texts: Vec<&str> = told.iter().map(|(_, text)| text.as_str()).collect();
             assert!(texts.iter().all(|text| text.starts_with("(not recorded) ")), "{texts:?}");
@@ -432,11 +311,11 @@ fn beyond_its_limit_the_oldest_passes_are_given_up_and_alerts_keep_their_numbers
 
             disk.free();
             until("the log to go on", || {
-                bare.clock.pass(30_000);
+                bare.clock.pass(Duration::from_secs(30));
                 !bare.is_failing()
             });
             bare.record(Input::Delivered(vec![told[1].0]));
-            let log = bare.end(disk);
+            let log = bare.end(&disk.data_dir());
 
             let records: Vec<Record> = log.reader().records(Seq::ZERO).unwrap().map(Result::unwrap).collect();
             let ticks = records.iter().filter(|r| matches!(r.event, Event::Sampled(_))).count();
