@@ -63,6 +63,8 @@ pub(crate) struct Bare {
     runtime: Handle,
     /// Series of each pass besides that of the disk.
     pub(crate) width: u16,
+    /// The load, which strays by a hundredth.
+    pub(crate) load: f64,
     /// Steady time and time since boot at the pass before.
     before: Mutex<Option<(Duration, Duration)>>,
 }
@@ -82,6 +84,9 @@ impl Bare {
             name: "leela".into(),
             destinations: vec![Address::bridge()],
             sample_interval: INTERVAL,
+            standard_deviations: 4.0,
+            minimum_length: 8,
+            maximum_length: 8,
             ..Rules::default()
         };
         let starting = Input::Starting { version: "0.1.0".into(), config: None, rules: Box::new(rules) };
@@ -92,7 +97,7 @@ impl Bare {
         let engine = thread::spawn(move || {
             engine.run(ends, &handle, Box::new(move |effect| say.send(effect).unwrap()));
         });
-        Self { clock, inbox, said, engine, runtime, width: 3, before: Mutex::new(None) }
+        Self { clock, inbox, said, engine, runtime, width: 3, load: 1.0, before: Mutex::new(None) }
     }
 
     /// After the interval one pass, with this share of the disk used.
@@ -106,6 +111,8 @@ impl Bare {
         let mut sample = Sample::default();
         sample.push(Series::parse("disk_used_percent{mount=\"/\"}").unwrap(), percent);
         let (steady, since_boot) = (self.clock.steady(), self.clock.since_boot());
+        let noise = steady.as_secs_f64().sin();
+        sample.push(Series::new("load1"), self.load + noise / 100.0);
         for n in 0..self.width {
             sample
                 .push(Series::new(&format!("made_up_{n}")), f64::from(n) * steady.as_secs_f64().sqrt().sin());
