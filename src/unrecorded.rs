@@ -365,3 +365,78 @@ fn weight(event: &Event) -> usize {
     };
     size_of::<Event>().saturating_add(more)
 }
+
+#[cfg(test)]
+mod tests {
+    use systembot_model::{Rules, Sample, Series, sample::Pass};
+
+    use super::*;
+
+    fn pass(n: u64) -> Input {
+        let mut sample = Sample::default();
+        (0..50).for_each(|_| sample.push(Series::new("load1"), 1.0));
+        let at = Timestamp::from_ms(i64::try_from(n).unwrap() * 15_000);
+        Input::Sampled(Box::new(Pass {
+            at,
+            sample,
+            elapsed: Some(Duration::from_secs(15)),
+            ..Pass::default()
+        }))
+    }
+
+    fn take(unrecorded: &mut Unrecorded, input: &Input, n: u64) {
+        let at = Timestamp::from_ms(i64::try_from(n).unwrap() * 15_000);
+        unrecorded.take(&LocalTime::utc(at), input, None);
+    }
+
+    fn failed() -> Unrecorded {
+        let rules = Rules { destinations: vec![systembot_model::Address::bridge()], ..Rules::default() };
+        let mut unrecorded = Unrecorded::default();
+        unrecorded.begin(State { rules, ..State::default() }, "full".into(), Duration::ZERO);
+        unrecorded
+    }
+
+    #[test]
+    fn so_many_passes_as_are_told_fit_and_the_oldest_go_first() {
+        let mut unrecorded = failed();
+        (0..4_200).for_each(|n| take(&mut unrecorded, &pass(n), n));
+        let outage = unrecorded.outage.as_ref().unwrap();
+        assert_eq!((outage.passes, outage.given_up), (4_096, 104));
+        assert!(outage.pass_bytes < 7 << 20, "{} bytes", outage.pass_bytes);
+        let [Step::GivenUp { first, last }, Step::Taken { at, .. }, ..] =
+            outage.steps.iter().collect::<Vec<_>>()[..]
+        else {
+            panic!("the gap is not in front, and one")
+        };
+        assert_eq!([first, last, at].map(|at| at.as_ms() / 15_000), [0, 103, 104]);
+    }
+
+    #[test]
+    fn a_flood_of_lines_is_bounded_and_what_was_done_is_taken_all_the_same() {
+        let mut unrecorded = failed();
+        let line = Input::Heard { from: systembot_model::Address::bridge(), text: "help".into() };
+        (0..2_000).for_each(|_| take(&mut unrecorded, &line, 0));
+        let full = unrecorded.outage.as_ref().unwrap().rest_bytes;
+        assert!((2 << 20..(2 << 20) + 20_000).contains(&full), "{full} bytes");
+        take(&mut unrecorded, &pass(1), 1);
+        let outage = unrecorded.outage.as_ref().unwrap();
+        assert_eq!((outage.passes, outage.given_up), (0, 1));
+        take(&mut unrecorded, &Input::Delivered(vec![Seq::provisional(1)]), 2);
+        assert!(unrecorded.outage.as_ref().unwrap().rest_bytes > full);
+    }
+
+    #[test]
+    fn a_log_that_fails_again_and_again_is_told_of_once() {
+        let mut unrecorded = failed();
+        assert_eq!(unrecorded.outage.as_ref().unwrap().tell_at, Some(Duration::ZERO));
+        let steady = Duration::from_secs(100);
+        let outage = unrecorded.outage.take().unwrap();
+        let (_, told) = unrecorded.end(outage, &State::default(), steady);
+        assert_eq!(told, None, "who heard nothing of it hears no end of it");
+        for (at, after) in [(200, 60), (100 + 600, 0)] {
+            unrecorded.begin(State::default(), "full".into(), Duration::from_secs(at));
+            let tell_at = unrecorded.outage.as_ref().unwrap().tell_at;
+            assert_eq!(tell_at, Some(Duration::from_secs(at + after)));
+        }
+    }
+}

@@ -300,6 +300,32 @@ mod tests {
         assert!(waiting.is_empty());
     }
 
+    #[test]
+    fn what_went_without_a_record_keeps_its_place_under_its_number() {
+        let provisional =
+            |n: u64| Owed { number: Seq::provisional(n), ..owed(0, &format!("(not recorded) {n}")) };
+        let mut few = waiting([owed(1, "before"), provisional(0), provisional(7)]);
+        few.mark_again(&[Seq::provisional(0)]);
+        // One that was queued when there were records again, before the transport heard of them.
+        few.push(owed(9, "after"));
+        few.renumber(&[(Seq::provisional(0), owed(3, "a")), (Seq::provisional(7), owed(8, "b"))]);
+        let parcels = deliver_all(&mut few);
+        assert_eq!(texts(&parcels), ["before", "(again) a", "b", "after"]);
+
+        // A backlog ends where it ended, also when its last message has gone.
+        let mut away = waiting((0..6).map(provisional));
+        away.reached(None);
+        away.renumber(&(0..6).map(|n| (Seq::provisional(n), owed(n + 1, "text"))).collect::<Vec<_>>());
+        away.push(owed(20, "reply"));
+        assert_eq!(deliver_all(&mut away).iter().map(|p| p.numbers.len()).collect::<Vec<_>>(), [6, 1]);
+        let mut gone = waiting((0..6).map(provisional));
+        gone.reached(None);
+        gone.forget(&(0..6).map(Seq::provisional).collect::<Vec<_>>());
+        gone.renumber(&[]);
+        gone.push(owed(20, "reply"));
+        assert_eq!(texts(&deliver_all(&mut gone)), ["reply"]);
+    }
+
     proptest! {
         #[test]
         fn digests_lose_nothing_keep_the_order_and_stay_within_the_limit(

@@ -103,6 +103,9 @@ fn on_a_full_disk_nothing_is_lost_and_questions_are_answered() {
         let rows = home.rows(&["status"]);
         assert!(rows[0]["problem"].as_str().unwrap().contains("is the disk full?"), "{rows:?}");
         assert!(rows[0]["samples"].as_u64().unwrap() > 0, "{rows:?}");
+        fs::write(home.config().unwrap(), "name = \"fry\"\nsample_interval = \"1s\"\n").unwrap();
+        daemon.signal(rustix::process::Signal::HUP);
+        until("the new name", || home.rows(&["status"])[0]["name"] == "fry");
 
         disk.free();
         goes_on(&daemon);
@@ -113,6 +116,7 @@ fn on_a_full_disk_nothing_is_lost_and_questions_are_answered() {
         assert_eq!(daemon.stop(), Some(0));
         every_second(&home);
         assert!(home.rows(&["events", "--kind", "muted"]).is_empty());
+        assert_eq!(home.rows(&["events", "--kind", "configured"]).len(), 2);
         assert!(home.rows(&["events", "--kind", "blind"]).is_empty());
         assert_eq!(home.ask(&["verify"]).code, Some(0));
     });
