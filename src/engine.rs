@@ -5,9 +5,9 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use systembot_model::{
-    Address, Effect, Event, Input, LocalTime, Question, Record, State,
+    Address, Effect, Event, Input, LocalTime, Question, Record, State, Timestamp,
     command::{self, Reply},
-    decide, due, effects, owed,
+    decide, due, due_unrecorded, effects, owed,
     summary::summary,
 };
 use systembot_storage::{Log, query::Row};
@@ -15,21 +15,26 @@ use tokio::{
     runtime::Handle,
     select,
     sync::{mpsc, oneshot},
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tracing::{debug, error, info, warn};
 
 use crate::{
     clock::Clock,
     inbox::{Answered, Asked, Ends, Entry, HandOut, in_zone},
+    unrecorded::{Outage, Unrecorded, waits_for_disk},
 };
 
 /// Longest wait for an input: the wall clock may have been set since a deadline was looked up.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Shortest wait after waking for a deadline: whatever the state says, it never spins.
 const WAIT_MIN: Duration = Duration::from_millis(100);
-/// Waits between two attempts to open a log that could not be written; the last one again and again.
-const REOPEN_WAITS_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
+/// Difference of wall and steady clock that counts as a step, as it does between two passes.
+const STEP_MIN_MS: u64 = 2_000;
+/// Longest time for which questions wait while what gathered in memory is written.
+const WRITE_SLICE: Duration = Duration::from_millis(50);
+/// Time to write what waits in memory before the end: less than the end is waited for.
+const LAST_WRITES: Duration = Duration::from_secs(3);
 
 /// The log, the state folded from it, and who at a shell waits for an answer.
 pub struct Engine {
@@ -39,12 +44,15 @@ pub struct Engine {
     waiting: Vec<(Question, oneshot::Sender<Answered>)>,
     /// Samples that this run recorded.
     samples: u64,
+    /// What could not be written yet.
+    unrecorded: Unrecorded,
+    /// The wall clock and the steady one as of the newest pass.
+    passed: Option<(Timestamp, Duration)>,
 }
 
 /// What the engine needs while it runs.
-struct Desk<'a> {
+struct Desk {
     questions: mpsc::Receiver<Asked>,
-    runtime: &'a Handle,
     hand_out: HandOut,
 }
 
@@ -74,13 +82,31 @@ impl Engine {
             );
         }
         let state = log.load_state()?;
-        Ok(Self { log, state, clock, waiting: Vec::new(), samples: 0 })
+        Ok(Self {
+            log,
+            state,
+            clock,
+            waiting: Vec::new(),
+            samples: 0,
+            unrecorded: Unrecorded::default(),
+            passed: None,
+        })
+    }
+
+    /// Keeps so many passes in memory while the log cannot be written, and not as many as a daemon should.
+    pub const fn keep_at_most(&mut self, passes: usize) {
+        self.unrecorded.limits.passes = passes;
     }
 
     /// The state as of the newest record.
     #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The state with what is not recorded yet.
+    fn current(&self) -> &State {
+        self.unrecorded.outage.as_ref().map_or(&self.state, |outage| &outage.state)
     }
 
     /// What an earlier run left to be done.
@@ -96,7 +122,7 @@ impl Engine {
     pub fn step(&mut self, input: &Input) -> Result<Vec<Effect>, systembot_storage::Error> {
         let now = self.now(input);
         let events = decide(&self.state, &now, input.clone());
-        let records = self.append(&now, events)?;
+        let records = self.append(now.at, events)?;
         Ok(effects(&self.state, &records))
     }
 
@@ -111,11 +137,10 @@ impl Engine {
     /// Works through the inbox until [`Input::Stopping`] is recorded, handing effects out.
     pub fn run(mut self, inbox: Ends, runtime: &Handle, hand_out: HandOut) {
         let Ends { mut entries, questions } = inbox;
-        let mut desk = Desk { questions, runtime, hand_out };
+        let mut desk = Desk { questions, hand_out };
         let mut pause = Duration::ZERO;
         loop {
-            let wait =
-                due(&self.state).map_or(WAIT_MAX, |due| due.since(self.clock.now()).min(WAIT_MAX)).max(pause);
+            let wait = self.wait(pause);
             let next = runtime.block_on(async {
                 // Cancel-safe: `recv` takes an entry or leaves it in its channel, the wait is a moment. Questions
                 // first: they are few, and somebody waits.
@@ -126,6 +151,7 @@ impl Engine {
                     () = sleep(wait) => Next::Nothing,
                 }
             });
+            pause = Duration::ZERO;
             match next {
                 Next::Question(question) => self.answer(question, &mut desk.hand_out),
                 Next::Entry(entry) => {
@@ -136,26 +162,45 @@ impl Engine {
                     }
                 }
                 Next::End => break,
-                Next::Nothing if due(&self.state).is_some_and(|due| due <= self.clock.now()) => {
-                    self.input(Input::Woken, &mut desk);
+                Next::Nothing if self.due().is_some_and(|due| due <= self.clock.now()) => {
+                    self.input(Input::Woken, None, &mut desk);
                     pause = WAIT_MIN;
-                    continue;
                 }
                 Next::Nothing => {}
             }
-            pause = Duration::ZERO;
+            self.tend(&mut desk);
         }
-        self.checkpoint();
+        self.end(&mut desk);
     }
 
-    fn take(&mut self, entry: Entry, desk: &mut Desk<'_>) {
+    /// How long to wait for an input: until something is due, of the state or of an outage.
+    fn wait(&self, pause: Duration) -> Duration {
+        let due = self.due().map_or(WAIT_MAX, |due| due.since(self.clock.now()).min(WAIT_MAX)).max(pause);
+        let Some(outage) = &self.unrecorded.outage else { return due };
+        let next = [outage.next_try, outage.tell_at].into_iter().flatten().min();
+        let Some(next) = next.filter(|_| outage.next_try.is_some()) else { return Duration::ZERO };
+        due.min(next.saturating_sub(self.clock.steady()))
+    }
+
+    /// When the state has to be looked at again. Not before the next pass where the clock was set or the machine slept
+    /// since the last one: what it finds comes first, and moves the deadlines.
+    fn due(&self) -> Option<Timestamp> {
+        let (now, steady) = (self.clock.now(), self.clock.steady());
+        if self.passed.is_some_and(|(at, then)| {
+            is_apart(now.as_ms().saturating_sub(at.as_ms()), steady.saturating_sub(then))
+        }) {
+            return None;
+        }
+        match &self.unrecorded.outage {
+            Some(outage) => due_unrecorded(&outage.state),
+            None => due(&self.state),
+        }
+    }
+
+    fn take(&mut self, entry: Entry, desk: &mut Desk) {
         match entry {
             Entry::Input { input, done } => {
-                self.input(input, desk);
-                if let Some(done) = done {
-                    // Who waited may have gone; the records stand.
-                    let _ = done.send(());
-                }
+                self.input(input, done, desk);
             }
             Entry::Import { import, reply } => {
                 let row = self.import(&import);
@@ -164,7 +209,8 @@ impl Engine {
             }
             Entry::HandTo { hand_out, resume } => {
                 desk.hand_out = hand_out;
-                self.owed().into_iter().filter(resume).for_each(&mut desk.hand_out);
+                let owed = owed(self.current()).into_iter().filter(resume);
+                owed.map(Effect::unrecorded).for_each(&mut desk.hand_out);
             }
         }
     }
@@ -174,68 +220,148 @@ impl Engine {
             Asked::Line { from, text, zone, reply } => self.ask(&from, &text, zone, reply, hand_out),
             Asked::Look(reply) => {
                 // Who asked may have gone.
-                let _ = reply.send((self.log.reader(), self.state.clone()));
+                let _ = reply.send((self.log.reader(), self.current().clone()));
             }
             Asked::Pulse(reply) => {
                 // As above.
-                let _ = reply.send(summary(&self.state, self.samples));
+                let trouble = self.unrecorded.outage.as_ref().map_or("", |_| "; the log cannot be written");
+                let _ = reply.send(format!("{}{trouble}", summary(self.current(), self.samples)));
             }
         }
     }
 
-    /// Takes an input, however long the log refuses to be written: nothing is told that is not recorded.
-    fn input(&mut self, input: Input, desk: &mut Desk<'_>) {
-        let mut failures = 0_usize;
-        let effects = loop {
+    /// Takes an input: recorded before anything comes of it or, while the log cannot be written, from memory.
+    fn input(&mut self, input: Input, done: Option<oneshot::Sender<()>>, desk: &mut Desk) {
+        let input = self.unrecorded.renumber(input);
+        if matches!(input, Input::Sampled(_)) {
+            self.passed = Some((self.clock.now(), self.clock.steady()));
+        }
+        if self.unrecorded.outage.is_none() {
             match self.step(&input) {
-                Ok(effects) => break effects,
+                Ok(effects) => return self.taken(&input, done, effects, desk),
                 Err(error @ systembot_storage::Error::TooLarge { .. }) => {
                     // Every part of an event has a limit, so this is a mistake of ours; retrying would not end.
                     error!(%error, "an event was left out");
-                    break Vec::new();
+                    return self.taken(&input, done, Vec::new(), desk);
+                }
+                Err(error) => self.fail(&error),
+            }
+        }
+        let (at_once, written) = if waits_for_disk(&input) { (None, done) } else { (done, None) };
+        let effects = self.unrecorded.take(&self.now(&input), &input, written);
+        self.taken(&input, at_once, effects, desk);
+    }
+
+    fn taken(
+        &mut self,
+        input: &Input,
+        done: Option<oneshot::Sender<()>>,
+        effects: Vec<Effect>,
+        desk: &mut Desk,
+    ) {
+        self.answer_waiting(input);
+        effects.into_iter().for_each(&mut desk.hand_out);
+        if let Some(done) = done {
+            // Who waited may have gone; the records stand.
+            let _ = done.send(());
+        }
+    }
+
+    /// The log cannot be written, from now on.
+    fn fail(&mut self, error: &systembot_storage::Error) {
+        error!(%error, "the log cannot be written; I keep trying, and keep in memory what it misses");
+        self.unrecorded.begin(self.state.clone(), error.to_string(), self.clock.steady());
+    }
+
+    /// Does what an outage of the log asks for now: tells its owner, opens the log anew, writes what waits.
+    fn tend(&mut self, desk: &mut Desk) {
+        let steady = self.clock.steady();
+        let Some(outage) = &mut self.unrecorded.outage else { return };
+        if outage.tell_at.is_some_and(|at| at <= steady) {
+            outage.tell_at = None;
+            let failed = Input::LogFailed(outage.problem.clone());
+            self.input(failed, None, desk);
+        }
+        self.mend(WRITE_SLICE, false, desk);
+    }
+
+    /// Opens the log anew, if it is time or `now`, and writes what waits, for so long at most.
+    fn mend(&mut self, limit: Duration, now: bool, desk: &mut Desk) {
+        let began = self.clock.steady();
+        let Some(mut outage) =
+            self.unrecorded.outage.take_if(|outage| now || outage.next_try.is_none_or(|at| at <= began))
+        else {
+            return;
+        };
+        // sled keeps failing once a write has failed: only a new handle writes again.
+        if outage.next_try.is_some() {
+            if let Err(error) = self.log.reopen() {
+                debug!(%error, "the log cannot be opened yet");
+                outage.fail(self.clock.steady());
+                self.unrecorded.outage = Some(outage);
+                return;
+            }
+            outage.next_try = None;
+        }
+        while let Some((at, events)) = outage.next(self.state.sampled_at) {
+            match self.append(at, events) {
+                Ok(records) => outage.written(&records),
+                Err(error @ systembot_storage::Error::TooLarge { .. }) => {
+                    // As for an input.
+                    error!(%error, "an event was left out");
+                    outage.written(&[]);
                 }
                 Err(error) => {
-                    if failures == 0 {
-                        error!(%error, "the log cannot be written; I keep trying, and nothing is lost meanwhile");
-                    }
-                    self.reopen(failures, desk);
-                    failures = failures.saturating_add(1);
+                    debug!(%error, "the log cannot be written yet");
+                    outage.fail(self.clock.steady());
+                    self.unrecorded.outage = Some(outage);
+                    return;
                 }
             }
-        };
-        if failures > 0 {
-            info!("the log can be written again");
-        }
-        self.answer_waiting(&input);
-        effects.into_iter().for_each(&mut desk.hand_out);
-    }
-
-    /// sled keeps failing once a write has failed: only a new handle writes again.
-    fn reopen(&mut self, failures: usize, desk: &mut Desk<'_>) {
-        let wait = REOPEN_WAITS_S.get(failures).or(REOPEN_WAITS_S.last()).copied().unwrap_or(1);
-        let until = self.clock.steady() + Duration::from_secs(wait);
-        while let Some(left) = until.checked_sub(self.clock.steady()).filter(|left| !left.is_zero()) {
-            match desk.runtime.block_on(async { timeout(left, desk.questions.recv()).await }) {
-                Ok(Some(question)) => self.answer(question, &mut desk.hand_out),
-                // Nobody can ask any more; the log is still worth the wait.
-                Ok(None) => self.clock.wait(left),
-                Err(_) => {}
+            if self.clock.steady().saturating_sub(began) >= limit {
+                self.unrecorded.outage = Some(outage);
+                return;
             }
         }
-        if let Err(error) = self.log.reopen() {
-            debug!(%error, "the log cannot be opened yet");
+        self.mended(outage, desk);
+    }
+
+    /// All that waited is in the log.
+    fn mended(&mut self, outage: Outage, desk: &mut Desk) {
+        info!("the log can be written again");
+        let (renumber, told) = self.unrecorded.end(outage, &self.state, self.clock.steady());
+        (desk.hand_out)(renumber);
+        let Some(told) = told else { return };
+        match self.step(&told) {
+            Ok(effects) => effects.into_iter().for_each(&mut desk.hand_out),
+            Err(error) => {
+                self.fail(&error);
+                // Its owner still believes so.
+                self.unrecorded.outage.iter_mut().for_each(|outage| outage.tell_at = None);
+            }
         }
     }
 
-    fn append(
-        &mut self,
-        now: &LocalTime,
-        events: Vec<Event>,
-    ) -> Result<Vec<Record>, systembot_storage::Error> {
+    /// Writes what waits still, as far as that is possible, and the checkpoint.
+    fn end(&mut self, desk: &mut Desk) {
+        self.mend(LAST_WRITES, true, desk);
+        match &self.unrecorded.outage {
+            Some(outage) => {
+                let (ticks, others) = outage.waiting();
+                error!(
+                    ticks,
+                    others, "the log could not be written until the end: what waited in memory is lost"
+                );
+            }
+            None => self.checkpoint(),
+        }
+    }
+
+    fn append(&mut self, at: Timestamp, events: Vec<Event>) -> Result<Vec<Record>, systembot_storage::Error> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let appended = self.log.append(now.at, events)?;
+        let appended = self.log.append(at, events)?;
         for record in &appended.records {
             self.state.apply(record);
             if let Event::Sampled(sample) = &record.event {
@@ -268,6 +394,8 @@ impl Engine {
             | Input::Checked { .. }
             | Input::ConfigurationRead(_)
             | Input::Woken
+            | Input::LogFailed(_)
+            | Input::LogMended { .. }
             | Input::Leaving
             | Input::Stopping => now,
         }
@@ -283,20 +411,21 @@ impl Engine {
         hand_out: &mut HandOut,
     ) {
         let now = in_zone(self.clock.local(), zone);
-        let answer = command::answer(&self.state, &now, from, text);
-        let appended = self.append(&now, answer.events);
+        let answer = command::answer(self.current(), &now, from, text);
+        let appended = self.order(now.at, answer.events);
         if let Ok(records) = &appended {
             effects(&self.state, records).into_iter().for_each(&mut *hand_out);
         }
         let answered = match (appended, answer.reply) {
-            (Err(error), _) => {
-                Answered { text: format!("the log cannot be written: {error}"), understood: false }
+            (Err(problem), _) => {
+                let text = format!("not done, as the log cannot be written: {problem}");
+                Answered { text, understood: false }
             }
             (Ok(_), Reply::Text(text)) => Answered { text, understood: true },
             (Ok(_), Reply::NotUnderstood(text)) => Answered { text, understood: false },
             (Ok(_), Reply::Later(question)) => {
                 let is_new = self.waiting.iter().all(|(other, _)| *other != question)
-                    && self.state.questions.values().all(|(_, other)| *other != question);
+                    && self.current().questions.values().all(|(_, other)| *other != question);
                 self.waiting.push((question, reply));
                 if is_new {
                     hand_out(match question {
@@ -311,10 +440,24 @@ impl Engine {
         let _ = reply.send(answered);
     }
 
+    /// Records what somebody orders; while that cannot be, nothing is done, and the problem is given back.
+    fn order(&mut self, at: Timestamp, events: Vec<Event>) -> Result<Vec<Record>, String> {
+        if let Some(outage) = self.unrecorded.outage.as_ref().filter(|_| !events.is_empty()) {
+            return Err(outage.problem.clone());
+        }
+        self.append(at, events).map_err(|error| {
+            if !matches!(error, systembot_storage::Error::TooLarge { .. }) {
+                self.fail(&error);
+            }
+            error.to_string()
+        })
+    }
+
     /// Answers those at a shell who wait for what this input brought.
     fn answer_waiting(&mut self, input: &Input) {
         let now = self.clock.local();
-        let state = &self.state;
+        let waiting = std::mem::take(&mut self.waiting);
+        let state = self.current();
         let text = |question: Question| match (input, question) {
             (Input::AddressFetched(result), Question::PublicAddress) => {
                 Some(command::public_address(state, &now, result))
@@ -324,14 +467,16 @@ impl Engine {
             }
             _ => None,
         };
-        for (question, reply) in std::mem::take(&mut self.waiting) {
+        let mut still = Vec::new();
+        for (question, reply) in waiting {
             match text(question) {
                 // Who asked may have gone.
                 Some(text) => drop(reply.send(Answered { text, understood: true })),
-                None if !reply.is_closed() => self.waiting.push((question, reply)),
+                None if !reply.is_closed() => still.push((question, reply)),
                 None => {}
             }
         }
+        self.waiting = still;
     }
 
     fn import(&mut self, import: &systembot_storage::query::Import) -> Row {
@@ -345,6 +490,12 @@ impl Engine {
             Err(error) => Row::Failed(error.to_string()),
         }
     }
+}
+
+/// Whether the wall clock went other than the steady one: it was set, or the machine slept.
+fn is_apart(wall_ms: i64, steady: Duration) -> bool {
+    let steady_ms = i64::try_from(steady.as_millis()).unwrap_or(i64::MAX);
+    wall_ms.saturating_sub(steady_ms).unsigned_abs() >= STEP_MIN_MS
 }
 
 /// What the owner would want to find in the journal of each record.

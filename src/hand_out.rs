@@ -10,7 +10,7 @@ use std::{
 };
 
 use systembot_config::Settings;
-use systembot_model::{Address, Effect, Input, effect::Start};
+use systembot_model::{Address, Effect, Input, effect::Start, outbox::Owed};
 use tokio::{runtime::Handle, sync::mpsc};
 use tracing::{error, warn};
 
@@ -61,9 +61,14 @@ impl HandOut {
             // Nobody serves this address in this run; it stays owed until a start drops it.
             Effect::Deliver(_) => {}
             Effect::Forget(messages) => self.order(Order::Forget(messages)),
+            Effect::Renumber(recorded) => {
+                let is_ours = |owed: &Owed| owed.message.to == Address::bridge();
+                self.order(Order::Renumber(recorded.into_iter().filter(|(_, owed)| is_ours(owed)).collect()));
+            }
             Effect::FetchAddress => self.fetch_address(),
             Effect::ReadProcesses(_) => self.read_processes(),
             Effect::Start(start) => self.start(start),
+            Effect::Show { seq, alert, text } if seq.is_provisional() => warn!(alert, "{text}"),
             Effect::Show { seq, alert, text } => warn!(seq = seq.get(), alert, "{text}"),
         }
     }

@@ -18,3 +18,4 @@ pub mod run;
 pub mod sampler;
 pub mod supervise;
 pub mod transport;
+mod unrecorded;

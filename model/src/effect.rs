@@ -1,6 +1,10 @@
 //! What the daemon must do to the world: promised by records, and owed again after a crash.
 
-use crate::{Address, Event, Question, Record, Seq, State, event::MessageKind, outbox::Owed};
+use crate::{
+    Address, Event, Question, Record, Seq, State,
+    event::MessageKind,
+    outbox::{self, NOT_RECORDED, Owed},
+};
 
 /// Something to be done outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +13,8 @@ pub enum Effect {
     Deliver(Owed),
     /// Forget messages that are owed no more.
     Forget(Vec<Seq>),
+    /// What was to be delivered without a record, by the number it went under, has one now: this.
+    Renumber(Vec<(Seq, Owed)>),
     /// Ask the service that tells the public address.
     FetchAddress,
     /// Read the process table twice, for so many of the busiest.
@@ -41,6 +47,28 @@ pub struct Start {
     pub is_asked_for: bool,
     /// An earlier start that did not succeed: something of it may still be coming up.
     pub before: Option<Seq>,
+}
+
+impl Effect {
+    /// The same where its record is not written: alerts say so.
+    #[must_use]
+    pub fn unrecorded(mut self) -> Self {
+        match &mut self {
+            Self::Deliver(owed)
+                if owed.number.is_provisional() && owed.message.kind == MessageKind::Alert =>
+            {
+                owed.message.text = outbox::fit(&format!("{NOT_RECORDED}{}", owed.message.text)).into_owned();
+            }
+            Self::Show { text, .. } => text.insert_str(0, NOT_RECORDED),
+            Self::Deliver(_)
+            | Self::Forget(_)
+            | Self::Renumber(_)
+            | Self::FetchAddress
+            | Self::ReadProcesses(_)
+            | Self::Start(_) => {}
+        }
+        self
+    }
 }
 
 /// What new records promise. The state is that with them.

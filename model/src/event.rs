@@ -76,6 +76,8 @@ pub enum BlindReason {
     ClockStepped,
     /// The daemon ran but its passes took too long or were starved.
     Stalled,
+    /// The log could not be written for longer than passes could be kept in memory.
+    NotRecorded,
 }
 
 impl BlindReason {
@@ -88,6 +90,7 @@ impl BlindReason {
             Self::Suspended => "suspended",
             Self::ClockStepped => "clock stepped",
             Self::Stalled => "stalled",
+            Self::NotRecorded => "not recorded",
         }
     }
 }
@@ -458,6 +461,52 @@ impl Event {
         "watching_resumed",
         "baseline",
     ];
+
+    /// Gives other numbers to the records that it is about.
+    pub fn renumber(&mut self, number: impl Fn(Seq) -> Seq) {
+        match self {
+            Self::MessageAttempted { messages }
+            | Self::MessageReturned { messages }
+            | Self::MessageDelivered { messages }
+            | Self::MessageDropped { messages, .. }
+            | Self::Answered { questions: messages } => {
+                messages.iter_mut().for_each(|seq| *seq = number(*seq));
+            }
+            Self::RestartFinished { ordered, .. } => *ordered = number(*ordered),
+            Self::AlertFired(fired) => fired.configured = number(fired.configured),
+            Self::Started { .. }
+            | Self::Stopped
+            | Self::Sampled(_)
+            | Self::Configured { .. }
+            | Self::Described(_)
+            | Self::Blind { .. }
+            | Self::ClockStepped { .. }
+            | Self::AlertRepeated { .. }
+            | Self::AlertResolved { .. }
+            | Self::AlertAcknowledged { .. }
+            | Self::Muted { .. }
+            | Self::Unmuted { .. }
+            | Self::Heard { .. }
+            | Self::MessageQueued(_)
+            | Self::ServiceMissing { .. }
+            | Self::ServiceRecovered { .. }
+            | Self::AddressChanged { .. }
+            | Self::Noted { .. }
+            | Self::Cleared { .. }
+            | Self::Imported { .. }
+            | Self::Salvaged { .. }
+            | Self::Asked { .. }
+            | Self::AddressFetched { .. }
+            | Self::ServiceSeen { .. }
+            | Self::RestartOrdered { .. }
+            | Self::RestartGivenUp { .. }
+            | Self::ServiceUnhealthy { .. }
+            | Self::ServiceHealthy { .. }
+            | Self::WatchingStopped { .. }
+            | Self::WatchingResumed { .. }
+            | Self::Baseline { .. } => {}
+        }
+    }
 
     /// Its kind in `events` and in filters, snake_case.
     #[must_use]

@@ -31,7 +31,7 @@ pub mod summary;
 pub mod time;
 pub mod window;
 
-pub use decide::{Input, decide, due};
+pub use decide::{Input, decide, decide_unrecorded, due, due_unrecorded};
 pub use effect::{Effect, effects, owed};
 pub use event::{Address, Event, Message, Question, Record};
 pub use pattern::Pattern;

@@ -10,6 +10,8 @@ use crate::{LocalTime, Message, Seq, Timestamp, limits};
 
 /// How a text begins that may have arrived already.
 pub const AGAIN: &str = "(again) ";
+/// How an alert begins that leaves before its record is written.
+pub const NOT_RECORDED: &str = "(not recorded) ";
 /// How a text ends that was longer than [`limits::MESSAGE_BYTES`]; it says where the rest is.
 pub const CUT: &str = "\n(cut here; `systembot alerts` and `systembot status` on the machine show the rest)";
 /// Room kept in a digest for the line about those that follow: the words and a count of ten digits.
@@ -58,6 +60,22 @@ impl Waiting {
         if let Err(place) = self.messages.binary_search_by_key(&owed.number, |other| other.number) {
             self.messages.insert(place, owed);
         }
+    }
+
+    /// Gives messages that went without a record the number and the text of the one that they have now.
+    pub fn renumber(&mut self, recorded: &[(Seq, Owed)]) {
+        let number_of = |number: Seq| recorded.iter().find(|(before, _)| *before == number);
+        for owed in &mut self.messages {
+            if let Some((_, now)) = number_of(owed.number) {
+                *owed = Owed { again: owed.again, ..now.clone() };
+            }
+        }
+        // One that is gone went last, so nothing of that backlog is left.
+        self.backlog = self.backlog.take().and_then(|backlog| match number_of(backlog.last) {
+            Some((_, now)) => Some(Backlog { last: now.number, ..backlog }),
+            None => Some(backlog).filter(|backlog| !backlog.last.is_provisional()),
+        });
+        self.messages.make_contiguous().sort_by_key(|owed| owed.number);
     }
 
     /// Forgets messages that are owed no more: delivered, or dropped.
@@ -280,6 +298,32 @@ mod tests {
         assert_eq!(waiting.len(), 2);
         assert_eq!(texts(&deliver_all(&mut waiting)), ["a", "c"]);
         assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn what_went_without_a_record_keeps_its_place_under_its_number() {
+        let provisional =
+            |n: u64| Owed { number: Seq::provisional(n), ..owed(0, &format!("(not recorded) {n}")) };
+        let mut few = waiting([owed(1, "before"), provisional(0), provisional(7)]);
+        few.mark_again(&[Seq::provisional(0)]);
+        // One that was queued when there were records again, before the transport heard of them.
+        few.push(owed(9, "after"));
+        few.renumber(&[(Seq::provisional(0), owed(3, "a")), (Seq::provisional(7), owed(8, "b"))]);
+        let parcels = deliver_all(&mut few);
+        assert_eq!(texts(&parcels), ["before", "(again) a", "b", "after"]);
+
+        // A backlog ends where it ended, also when its last message has gone.
+        let mut away = waiting((0..6).map(provisional));
+        away.reached(None);
+        away.renumber(&(0..6).map(|n| (Seq::provisional(n), owed(n + 1, "text"))).collect::<Vec<_>>());
+        away.push(owed(20, "reply"));
+        assert_eq!(deliver_all(&mut away).iter().map(|p| p.numbers.len()).collect::<Vec<_>>(), [6, 1]);
+        let mut gone = waiting((0..6).map(provisional));
+        gone.reached(None);
+        gone.forget(&(0..6).map(Seq::provisional).collect::<Vec<_>>());
+        gone.renumber(&[]);
+        gone.push(owed(20, "reply"));
+        assert_eq!(texts(&deliver_all(&mut gone)), ["reply"]);
     }
 
     proptest! {

@@ -95,7 +95,9 @@ pub struct Run {
 /// Silence for some series.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mute {
-    /// Its end.
+    /// Its beginning.
+    pub since: Timestamp,
+    /// Its end. It moves with the clock where that is set: a mute lasts as long as was asked for.
     pub until: Timestamp,
     /// Who asked for it.
     pub by: Address,
@@ -145,6 +147,10 @@ impl State {
                 self.baselines.at.get_or_insert(at);
                 // A clock that is behind the last run's must not keep what was told then from being told again.
                 self.moments_told().for_each(|told| *told = at.min(*told));
+                // Nor must it make a mute longer than was asked for.
+                for mute in self.mutes.values_mut().filter(|mute| mute.since > at) {
+                    (mute.since, mute.until) = (at, at.plus(mute.until.since(mute.since)));
+                }
                 let oldest = at.minus(limits::WINDOW_AGE);
                 self.windows.retain(|_, window| window.last().is_some_and(|(at, _)| at >= oldest));
             }
@@ -184,7 +190,7 @@ impl State {
                 self.alerts.remove(id);
             }
             Event::Muted { scope, until, by } => {
-                self.mutes.insert(scope.clone(), Mute { until: *until, by: by.clone() });
+                self.mutes.insert(scope.clone(), Mute { since: at, until: *until, by: by.clone() });
             }
             Event::Unmuted { scope, .. } => {
                 self.mutes.remove(scope);
@@ -407,9 +413,10 @@ impl State {
 
     /// Moves what counts from an earlier moment with the clock, so that a step neither hastens nor delays it.
     fn shift(&mut self, by_ms: i64) {
-        for at in self.moments_told() {
-            *at = Timestamp::from_ms(at.as_ms().saturating_add(by_ms));
-        }
+        let shift = |at: &mut Timestamp| *at = Timestamp::from_ms(at.as_ms().saturating_add(by_ms));
+        self.moments_told().for_each(shift);
+        self.mutes.values_mut().flat_map(|mute| [&mut mute.since, &mut mute.until]).for_each(shift);
+        self.run.started_at.iter_mut().for_each(shift);
     }
 
     /// The moments from which on something is told, or asked, again after an interval, and those since when a service

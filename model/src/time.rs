@@ -71,6 +71,21 @@ impl Seq {
     /// Before the first record.
     pub const ZERO: Self = Self(0);
 
+    /// Where the numbers begin of records that are not written yet: no log comes near it.
+    const PROVISIONAL: u64 = 1 << 62;
+
+    /// The number that this many records had before it which are not written yet either.
+    #[must_use]
+    pub const fn provisional(before: u64) -> Self {
+        Self(Self::PROVISIONAL.saturating_add(before))
+    }
+
+    /// Whether it is the number of a record that is not written yet; the log gives it another one.
+    #[must_use]
+    pub const fn is_provisional(self) -> bool {
+        self.0 >= Self::PROVISIONAL
+    }
+
     /// Makes a record number.
     #[must_use]
     pub const fn new(number: u64) -> Self {

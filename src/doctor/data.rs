@@ -175,6 +175,13 @@ pub(super) fn daemon_and_log(
         let found = Finding::failed(CHECK, format!("it runs{pid}, and does not answer: {why}"), mend);
         return (known, vec![found]);
     };
+    if let Some(problem) = &status.problem {
+        // What was read meanwhile waits in its memory, and would be lost.
+        let mend = "make room, do not restart it: it goes on by itself".to_owned();
+        let found =
+            Finding::failed(CHECK, format!("it runs{pid}, and cannot write its log: {problem}"), mend);
+        return (known, vec![found]);
+    }
     let own = env!("CARGO_PKG_VERSION");
     let config = config.map(|file| file.display().to_string());
     let daemon = if status.version != own {

@@ -8,6 +8,7 @@
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher, Hasher},
+    mem,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -46,6 +47,8 @@ pub enum Order {
     Deliver(Owed),
     /// These are owed no more.
     Forget(Vec<Seq>),
+    /// What went by the first number has a record now, and this number and text.
+    Renumber(Vec<(Seq, Owed)>),
     /// Hand over what waits, within [`Pace::finish`], and end.
     Finish,
 }
@@ -105,7 +108,13 @@ pub async fn drive<T: Transport>(transport: T, desk: Desk, pace: Pace) {
         transport,
         inbox: desk.inbox,
         clock: desk.clock,
-        hold: Hold { orders: desk.orders, waiting: Waiting::default(), finish: pace.finish, deadline: None },
+        hold: Hold {
+            orders: desk.orders,
+            waiting: Waiting::default(),
+            under_way: Vec::new(),
+            finish: pace.finish,
+            deadline: None,
+        },
         pace,
         polls: Attempts { failures: 0, next: now },
         sends: Attempts { failures: 0, next: now },
@@ -268,38 +277,42 @@ impl<T: Transport> Driver<T> {
     async fn speak(&mut self) -> Result<(), Ended> {
         for _ in 0..ROUND {
             let Some(parcel) = self.hold.waiting.next(&self.clock.local()) else { break };
-            let attempting = Input::Attempting(parcel.numbers.clone());
+            let Parcel { numbers, text } = parcel;
+            let attempting = Input::Attempting(numbers.clone());
+            self.hold.under_way = numbers;
             self.hold.attend(self.inbox.record(attempting)).await??;
             // What was dropped meanwhile goes all the same: it is part of a text that is recorded as attempted.
-            match self.hold.attend(self.transport.reply(&parcel.text)).await? {
-                Ok(()) => self.delivered(parcel).await?,
-                Err(failure) => return self.failed(parcel, failure).await,
+            let sent = self.hold.attend(self.transport.reply(&text)).await?;
+            let numbers = mem::take(&mut self.hold.under_way);
+            match sent {
+                Ok(()) => self.delivered(numbers).await?,
+                Err(failure) => return self.failed(&numbers, failure).await,
             }
         }
         Ok(())
     }
 
-    async fn delivered(&mut self, parcel: Parcel) -> Result<(), Ended> {
-        debug!(messages = ?parcel.numbers, "{} took a text", self.condition.name());
-        self.hold.waiting.forget(&parcel.numbers);
+    async fn delivered(&mut self, numbers: Vec<Seq>) -> Result<(), Ended> {
+        debug!(messages = ?numbers, "{} took a text", self.condition.name());
+        self.hold.waiting.forget(&numbers);
         self.sends.succeed(Instant::now());
-        self.condition.sent(self.hold.waiting.len().saturating_add(parcel.numbers.len()), self.clock.now());
-        self.hold.attend(self.inbox.record(Input::Delivered(parcel.numbers))).await??;
+        self.condition.sent(self.hold.waiting.len().saturating_add(numbers.len()), self.clock.now());
+        self.hold.attend(self.inbox.record(Input::Delivered(numbers))).await??;
         Ok(())
     }
 
     /// The text stays first. It is returned unless it may have arrived, now or at an attempt before.
-    async fn failed(&mut self, parcel: Parcel, failure: Failure) -> Result<(), Ended> {
+    async fn failed(&mut self, numbers: &[Seq], failure: Failure) -> Result<(), Ended> {
         self.sends.fail(&self.pace);
         if failure.may_have_arrived() {
-            self.hold.waiting.mark_again(&parcel.numbers);
+            self.hold.waiting.mark_again(numbers);
         }
         if matches!(failure, Failure::Unreachable(_) | Failure::NoAnswer(_) | Failure::Lost(_)) {
             self.is_open = false;
             self.polls.fail(&self.pace);
         }
         self.condition.send_failed(failure, self.hold.waiting.len(), self.clock.now());
-        let missing = self.hold.waiting.surely_missing(&parcel.numbers);
+        let missing = self.hold.waiting.surely_missing(numbers);
         if !missing.is_empty() {
             self.hold.attend(self.inbox.record(Input::Returned(missing))).await??;
         }
@@ -313,6 +326,8 @@ impl<T: Transport> Driver<T> {
 struct Hold {
     orders: mpsc::Receiver<Order>,
     waiting: Waiting,
+    /// Numbers of the messages that are being handed over.
+    under_way: Vec<Seq>,
     finish: Duration,
     /// When the task must end; set by `Finish`.
     deadline: Option<Instant>,
@@ -370,6 +385,14 @@ impl Hold {
         match order {
             Order::Deliver(owed) => self.waiting.push(owed),
             Order::Forget(numbers) => self.waiting.forget(&numbers),
+            Order::Renumber(recorded) => {
+                self.waiting.renumber(&recorded);
+                for number in &mut self.under_way {
+                    if let Some((_, now)) = recorded.iter().find(|(before, _)| before == number) {
+                        *number = now.number;
+                    }
+                }
+            }
             Order::Finish => {
                 self.deadline.get_or_insert_with(|| Instant::now() + self.finish);
             }

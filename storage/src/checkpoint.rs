@@ -17,7 +17,7 @@ use systembot_model::{Seq, State};
 use crate::{codec, error::Error, fold, log::Log};
 
 /// Raised when the meaning of the state changes, but not its layout.
-const MEANING: u16 = 4;
+const MEANING: u16 = 5;
 
 #[derive(Serialize, Deserialize)]
 struct Label {

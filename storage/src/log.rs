@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use systembot_model::{Event, Record, Sample, Seq, Series, Timestamp};
+use systembot_model::{Event, Record, Sample, Seq, Series, Timestamp, event::BlindReason};
 
 use crate::{
     catalogue::Catalogue,
@@ -34,7 +34,8 @@ const LOCK_ATTEMPTS: u32 = 50;
 /// Pause between two of them.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Kinds of events that each format of the log has, the first format first. A log is raised to a later format with its first event of a kind that the one before lacks: until then
-/// an older program may read it still, and from then on it is told to leave it alone.
+/// an older program may read it still, and from then on it is told to leave it alone. The third has a reason more for
+/// blind spans besides.
 const KINDS_BY_FORMAT: [usize; 3] = [29, 37, 38];
 /// The first format with roll-ups, without which nothing may be pruned. This program brings every log to it.
 const ROLLED_FORMAT: u16 = 3;
@@ -44,6 +45,8 @@ const IN_USE: Duration = Duration::from_secs(7 * 86_400);
 const ROLLED_KEY: &[u8] = b"rolled";
 /// Chunks of an earlier version that are rolled up in one step.
 const ROLLED_TOGETHER: usize = 64;
+/// The first format with [`BlindReason::NotRecorded`].
+const NOT_RECORDED_FORMAT: u16 = 3;
 const FORMAT_KEY: &[u8] = b"format";
 const ID_KEY: &[u8] = b"id";
 /// One more than the number of the newest imported tick.
@@ -105,6 +108,9 @@ impl Log {
     /// # Errors
     /// As [`Log::open`]; the log refuses to write until a later attempt succeeds.
     pub fn reopen(&mut self) -> Result<(), Error> {
+        if self.store.is_some() {
+            self.shared.keep_counts(self.reader().counts().ok());
+        }
         // The lock goes with it, a moment later: a thread of sled that has written its last bytes holds it still.
         self.store = None;
         let mut opened = Self::open_at(&self.dir, Some(self.seq));
@@ -566,6 +572,9 @@ fn format_put(format: u16) -> Result<Put, Error> {
 
 /// The first format that has an event.
 fn format_of(event: &Event) -> u16 {
+    if matches!(event, Event::Blind { reason: BlindReason::NotRecorded, .. }) {
+        return NOT_RECORDED_FORMAT;
+    }
     let kind = Event::KINDS.iter().position(|kind| *kind == event.kind()).unwrap_or(0);
     format_at(KINDS_BY_FORMAT.partition_point(|kinds| *kinds <= kind) + 1)
 }
@@ -596,5 +605,8 @@ mod tests {
         assert_eq!(format_of(&Event::ServiceHealthy { service: String::new() }), 2);
         let window = systembot_model::window::Window::default();
         assert_eq!(format_of(&Event::Baseline { series: Series::new("load1"), window }), 3);
+        let blind = |reason| Event::Blind { from: Timestamp::MIN, to: Timestamp::MAX, reason };
+        assert_eq!(format_of(&blind(BlindReason::Stalled)), 1);
+        assert_eq!(format_of(&blind(BlindReason::NotRecorded)), 3);
     }
 }

@@ -124,8 +124,17 @@ impl Reader {
     /// # Errors
     /// [`Error::Damaged`] where a chunk's header does not read back.
     pub fn samples(&self) -> Result<u64, Error> {
-        let totals = self.totals(&self.view()?)?;
-        Ok(totals.series.values().map(|total| total.samples).sum())
+        self.counts().map(|(samples, _)| samples)
+    }
+
+    /// Samples and series in the log; while it cannot be opened, as they were then.
+    pub(crate) fn counts(&self) -> Result<(u64, u64), Error> {
+        if let (None, Some(kept)) = (&self.trees, self.shared.kept_counts()) {
+            return Ok(kept);
+        }
+        let series = self.totals(&self.view()?)?.series;
+        let samples = series.values().map(|total| total.samples).sum();
+        Ok((samples, u64::try_from(series.len()).unwrap_or(u64::MAX)))
     }
 
     /// Size of the log's directory in bytes.

@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     totals: Mutex<Option<Totals>>,
     /// First and last number of records that were there once, see [`crate::Log::lost`].
     lost: OnceLock<(Seq, Seq)>,
+    /// Samples and series as of a moment at which the log could be read, kept for when it cannot.
+    counts: Mutex<Option<(u64, u64)>>,
 }
 
 impl Shared {
@@ -96,6 +98,16 @@ impl Shared {
     /// Has the sums counted anew when they are asked for next.
     pub(crate) fn forget_totals(&self) {
         self.totals().take();
+    }
+
+    /// Keeps samples and series for when the log cannot be read.
+    pub(crate) fn keep_counts(&self, counts: Option<(u64, u64)>) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    /// Samples and series as they were kept.
+    pub(crate) fn kept_counts(&self) -> Option<(u64, u64)> {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sums, if they are known.

@@ -1,6 +1,7 @@
 //! The whole at its boundaries: the real binary, real sled, real sockets, over loopback only.
 //!
 //! - `daemon`, `bridge`: the daemon in a home of its own, and a message bridge of the tests' own, for all the others.
+//!   `bare`: an engine alone, with a clock that a test sets.
 //! - `collect`: the readers of the machine, against trees of their own and against this machine.
 //! - `transport`: what goes over the bridge and comes back, with every way it can fail.
 //! - `run`: the daemon's life, and questions while it runs and after.
@@ -12,8 +13,8 @@
 //! - `sim`: lives of the whole core, from a seed.
 //! - `cli`: the command line as scripts and terminals see it.
 //! - `past`: files of history, exports, backups.
-//! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
 //! - `kill`: kill -9 while it writes as fast as it can.
+//! - `clock`: steps, sleep, a boot in 1970 and summer time. `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,9 +25,11 @@
     reason = "a test that fails says so by panicking, and one that draws lots says by which seed"
 )]
 
+mod bare;
 mod bridge;
 mod chat;
 mod cli;
+mod clock;
 mod collect;
 mod crash;
 mod daemon;

@@ -1,5 +1,7 @@
 //! `history`: samples, or buckets of them, as rows or drawn.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use systembot_model::{Series, Timestamp, number};
 use systembot_storage::query::{self, Request, Row, Step};
@@ -12,6 +14,9 @@ use crate::{
     time,
 };
 
+/// How far ahead of now samples are put into buckets of days: farther than a clock goes wrong that is not wrong wholly.
+const AHEAD: Duration = Duration::from_secs(400 * 86_400);
+
 /// Prints or draws the samples of some series.
 ///
 /// # Errors
@@ -20,7 +25,9 @@ pub fn history(args: &History, source: &mut dyn Source, view: &mut View<'_>) -> 
     let since = view.moment(Some(&args.since), Timestamp::MIN)?;
     let until = view.moment(args.until.as_deref(), Timestamp::MAX)?;
     let end = until.min(view.at());
-    let step = args.step.as_deref().map(|step| time::step(step, since, end, view.zone())).transpose()?;
+    // A clock that was set back leaves samples that lie ahead, each of which belongs to its own day.
+    let ahead = until.min(view.at().plus(AHEAD));
+    let step = args.step.as_deref().map(|step| time::step(step, since, ahead, view.zone())).transpose()?;
     let mut query =
         query::History { patterns: patterns(&args.series), since, until, step, limit: args.limit };
     let found = if args.chart {

@@ -74,6 +74,7 @@ fn fields(status: &Status, data_dir: &Path) -> Fields {
         ("config", json::maybe(status.config.as_deref())),
         ("blind", blind.collect()),
         ("services", services.collect()),
+        ("problem", json::maybe(status.problem.as_deref())),
     ]
 }
 
@@ -110,7 +111,9 @@ fn facts(status: &Status, data_dir: &Path, view: &View<'_>) -> Vec<(&'static str
         0 => "none".into(),
         owed => Cell::styled(format!("{} not delivered yet", human::counted(owed, "message")), Cell::YELLOW),
     };
-    let mut facts = vec![("config", config.into()), ("log", log.into()), ("backlog", backlog)];
+    let mut facts = vec![("config", config.into()), ("log", log.into())];
+    facts.extend(status.problem.as_ref().map(|problem| ("log", Cell::styled(problem.clone(), Cell::RED))));
+    facts.push(("backlog", backlog));
     for record in status.blind.iter().rev().take(BLIND_MAX) {
         if let Event::Blind { from, to, reason } = &record.event {
             let (zone, span) = (view.now.time_zone(), human::span(to.since(*from)));
@@ -277,6 +280,7 @@ mod tests {
             name: "leela".into(),
             version: "0.1.0".into(),
             started_at: Some(Timestamp::from_ms(1_795_330_800_000)),
+            problem: None,
             running: true,
             config: None,
             samples: 123_456,

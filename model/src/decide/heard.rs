@@ -4,13 +4,17 @@ use std::net::IpAddr;
 
 use crate::{
     Address, Event, LocalTime, Message, Question, Seq, State,
-    command::{self, Reply},
+    command::{self, Answer, Reply},
     event::MessageKind,
     host::Process,
     limits,
 };
 
 use super::queue;
+
+/// What is said to a line that orders something while nothing can be recorded.
+const REFUSED: &str = "Not done: the log cannot be written, and I do nothing that is not recorded. \
+                       Say it again once I have told you that it can be.";
 
 /// What a chat line brings about: what it orders, and its answer.
 pub(super) fn heard(state: &State, now: &LocalTime, from: Address, text: &str) -> Vec<Event> {
@@ -19,6 +23,23 @@ pub(super) fn heard(state: &State, now: &LocalTime, from: Address, text: &str) -
         return Vec::new();
     }
     let answer = command::answer(state, now, &from, &text);
+    answered(state, from, text, answer)
+}
+
+/// The same while nothing can be recorded: what would change something is not done, and the answer says so.
+pub(super) fn heard_unrecorded(state: &State, now: &LocalTime, from: Address, text: &str) -> Vec<Event> {
+    let text = clean(text);
+    if command::is_silence(&text) {
+        return Vec::new();
+    }
+    let mut answer = command::answer(state, now, &from, &text);
+    if !answer.events.is_empty() {
+        answer = Answer { events: Vec::new(), reply: Reply::Text(REFUSED.to_owned()) };
+    }
+    answered(state, from, text, answer)
+}
+
+fn answered(state: &State, from: Address, text: String, answer: Answer) -> Vec<Event> {
     let mut events = vec![Event::Heard { from: from.clone(), text }];
     events.extend(answer.events);
     match answer.reply {

@@ -7,6 +7,7 @@ mod reload;
 mod sampled;
 mod service;
 mod told;
+mod unrecorded;
 
 use std::net::IpAddr;
 
@@ -20,6 +21,7 @@ pub use service::Finished;
 pub(crate) use service::{ordered, stop_watching};
 pub(crate) use told::tell_still_wrong;
 pub use told::{due, present};
+pub use unrecorded::{decide_unrecorded, due_unrecorded};
 
 /// What the world hands to the daemon.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +67,15 @@ pub enum Input {
     ConfigurationRead(Result<Reread, String>),
     /// A deadline of the state has come, see [`due`].
     Woken,
+    /// The log cannot be written: why, with its directory.
+    LogFailed(String),
+    /// The log can be written again, and what waited is in it.
+    LogMended {
+        /// Ticks that were recorded late.
+        late: u64,
+        /// Ticks that had to be given up.
+        given_up: u64,
+    },
     /// The daemon is about to end, and may say goodbye.
     Leaving,
     /// The daemon ends.
@@ -96,6 +107,8 @@ pub fn decide(state: &State, now: &LocalTime, input: Input) -> Vec<Event> {
         Input::ConfigurationRead(Ok(reread)) => reload::taken(state, &reread),
         Input::ConfigurationRead(Err(mistake)) => reload::refused(state, &mistake),
         Input::Woken => told::woken(state, now.at),
+        Input::LogFailed(problem) => unrecorded::failed(state, &problem),
+        Input::LogMended { late, given_up } => unrecorded::mended(state, late, given_up),
         Input::Leaving => lifecycle::leaving(state),
         Input::Stopping => lifecycle::stopping(state),
     }

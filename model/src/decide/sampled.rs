@@ -180,9 +180,11 @@ fn is_gone(state: &State, pass: &Pass, alert: &Alert) -> bool {
     }
     let last =
         state.windows.get(series).and_then(|window| window.last()).map_or(alert.fired_at, |(at, _)| at);
-    // While nothing was recorded it was not looked for.
+    // While nothing was recorded it was not looked for. What lies ahead was before the clock was set back, and that is a
+    // gap too: the ticks since then tell.
     let blind_to = state.blind.back().map_or(last, |record| record.at);
-    let unread = pass.at.since(last.max(blind_to));
+    let since = [last, blind_to].into_iter().filter(|at| *at <= pass.at).max();
     let (span, ticks) = GONE_AFTER;
-    state.ticks_since_gap >= ticks && unread >= span.max(state.rules.sample_interval.saturating_mul(ticks))
+    let span = span.max(state.rules.sample_interval.saturating_mul(ticks));
+    state.ticks_since_gap >= ticks && since.is_none_or(|since| pass.at.since(since) >= span)
 }

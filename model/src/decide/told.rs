@@ -20,10 +20,15 @@ const ADDRESS_INTERVAL: Duration = Duration::from_secs(3600);
 /// The earliest moment at which the state has to be looked at again without an input; `None` if never.
 #[must_use]
 pub fn due(state: &State) -> Option<Timestamp> {
+    let starts = state.rules.services.iter().filter_map(|service| start_at(state, service));
+    due_to_tell(state).into_iter().chain(starts).min()
+}
+
+/// The same for what is told, starts of services left out.
+pub(super) fn due_to_tell(state: &State) -> Option<Timestamp> {
     let repeats = state.alerts.values().filter_map(|alert| repeat_at(state, alert));
     let mutes = state.mutes.values().filter(|_| is_current(state)).map(|mute| mute.until);
-    let starts = state.rules.services.iter().filter_map(|service| start_at(state, service));
-    repeats.chain(mutes).chain(address_at(state)).chain(starts).min()
+    repeats.chain(mutes).chain(address_at(state)).min()
 }
 
 /// What has come due.

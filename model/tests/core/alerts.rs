@@ -1,7 +1,7 @@
 //! The rules and their state machine: inactive, pending, firing, resolved.
 
 use systembot_model::{
-    Address, Event, Input, Rules,
+    Address, Event, Input, Rules, Timestamp,
     rules::Service,
     service::{Found, Seen},
 };
@@ -405,7 +405,7 @@ fn a_clock_that_is_set_neither_hastens_nor_delays_a_repeat() {
     for by in [-86_400, 86_400] {
         let mut sim = Sim::started(Rules::default());
         sim.tick(FULL);
-        sim.now = systembot_model::Timestamp::from_ms(sim.now.as_ms() + (by + 15) * 1000);
+        sim.now = Timestamp::from_ms(sim.now.as_ms() + (by + 15) * 1000);
         let mut pass = sim.pass(FULL);
         pass.elapsed = Some(std::time::Duration::from_secs(15));
         sim.step(Input::Sampled(Box::new(pass)));
@@ -420,11 +420,11 @@ fn a_boot_with_the_clock_far_behind_does_not_silence_what_goes_on() {
     sim.tick(FULL);
     sim.step(Input::Stopping);
     let behind = 365 * 86_400;
-    sim.now = systembot_model::Timestamp::from_ms(sim.now.as_ms() - behind * 1000);
+    sim.now = Timestamp::from_ms(sim.now.as_ms() - behind * 1000);
     sim.start();
     sim.tick(FULL);
     // The clock is set right.
-    sim.now = systembot_model::Timestamp::from_ms(sim.now.as_ms() + (behind + 15) * 1000);
+    sim.now = Timestamp::from_ms(sim.now.as_ms() + (behind + 15) * 1000);
     let mut pass = sim.pass(FULL);
     pass.elapsed = Some(std::time::Duration::from_secs(15));
     sim.step(Input::Sampled(Box::new(pass)));
@@ -498,8 +498,65 @@ fn a_pass_that_is_early_by_milliseconds_does_not_put_an_alert_off() {
     let began = sim.now;
     let mut fired = Vec::new();
     for ms in [15_000, 29_974] {
-        sim.now = systembot_model::Timestamp::from_ms(began.as_ms() + ms);
+        sim.now = Timestamp::from_ms(began.as_ms() + ms);
         fired.push(told(&sim.tick(busy)).len());
     }
     assert_eq!(fired, [0, 1]);
+}
+
+/// Sets the clock between two passes.
+fn stepped(sim: &mut Sim, by_s: i64, values: &[(&str, f64)]) -> Vec<Event> {
+    sim.wait(15);
+    let mut pass = sim.pass(values);
+    sim.now = Timestamp::from_ms(sim.now.as_ms() + by_s * 1000);
+    pass.at = sim.now;
+    let events = sim.step(Input::Sampled(Box::new(pass)));
+    assert!(kinds(&events).contains(&"clock_stepped"), "{events:?}");
+    // The next pass comes 15 s after this one.
+    sim.pass(values);
+    events
+}
+
+#[test]
+fn a_mute_lasts_as_long_as_was_asked_for_whatever_the_clock() {
+    for by_s in [5 * 86_400, -5 * 86_400] {
+        let mut sim = Sim::started(Rules::default());
+        sim.tick(&[("load1", 1.0)]);
+        sim.ask("mute disk for 2h");
+        stepped(&mut sim, by_s, &[("load1", 1.0)]);
+        assert!(!kinds(&sim.pass_time(7_000)).contains(&"unmuted"), "{by_s}");
+        assert!(kinds(&sim.pass_time(300)).contains(&"unmuted"), "{by_s}");
+    }
+    // And a boot with a clock that is years behind does not make it last for years.
+    let mut sim = Sim::started(Rules::default());
+    sim.ask("mute disk for 2h");
+    sim.now = Timestamp::from_ms(60_000);
+    sim.start();
+    sim.tick(&[("load1", 1.0)]);
+    assert!(kinds(&sim.pass_time(7_300)).contains(&"unmuted"));
+}
+
+#[test]
+fn what_is_unmounted_resolves_though_the_clock_was_set_back() {
+    let mut sim = Sim::started(Rules::default());
+    sim.tick(&[("load1", 1.0), FULL[0]]);
+    stepped(&mut sim, 5 * 86_400, &[("load1", 1.0), FULL[0]]);
+    stepped(&mut sim, -5 * 86_400, &[("load1", 1.0), FULL[0]]);
+    let mut resolved = Vec::new();
+    for tick in 0..30 {
+        sim.wait(15);
+        if kinds(&sim.tick(&[("load1", 1.0)])).contains(&"alert_resolved") {
+            resolved.push(tick);
+        }
+    }
+    assert_eq!(resolved, [19], "after five minutes, as ever");
+
+    sim.tick(&[("load1", 1.0), FULL[0]]);
+    stepped(&mut sim, -5 * 86_400, &[("load1", 1.0)]);
+    let mut events = Vec::new();
+    (0..30).for_each(|_| {
+        sim.wait(15);
+        events.extend(sim.tick(&[("load1", 1.0)]));
+    });
+    assert!(kinds(&events).contains(&"alert_resolved"), "it went with the step");
 }

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 use systembot_model::{
-    Address, Effect, Event, Input, Rules, Seq, State, Timestamp,
+    Address, Effect, Event, Input, LocalTime, Rules, Seq, State, Timestamp,
     decide::Finished,
+    decide_unrecorded, due_unrecorded,
     rules::{Check, Probe, Service},
     sample::{Note, Pass},
     service::{Found, Outcome, Seen, Standing, line},
@@ -599,4 +600,32 @@ fn of_an_output_the_end_is_recorded() {
     let events = sim.step(Input::RestartFinished(ended));
     let Event::RestartFinished { output: kept, .. } = &events[0] else { panic!("{events:?}") };
     assert!(kept.len() <= 4096 && kept.len() > 4000 && output.ends_with(kept.as_str()));
+}
+
+#[test]
+fn without_a_record_nothing_is_started_and_no_order_is_taken() {
+    let mut sim = watching(vec![service("web")]);
+    look(&mut sim, &[("web", 7)]);
+    sim.wait(15);
+    let mut pass = sim.pass(&[("load1", 1.0)]);
+    pass.missing = vec!["web".into()];
+    let now = LocalTime::utc(sim.now);
+    let decided = |state: &State, input| decide_unrecorded(state, &now, input);
+    let events = decided(&sim.state, Input::Sampled(Box::new(pass.clone())));
+    assert_eq!(kinds(&events), ["service_missing", "alert_fired", "message_queued"]);
+    assert_eq!(texts(&events), ["service web is not running #1"], "it promises no start");
+    sim.record(events);
+    assert_eq!(kinds(&decided(&sim.state, Input::Woken)), [""; 0]);
+    assert!(due_unrecorded(&sim.state).is_none_or(|due| due > sim.now), "nothing to wake for");
+    for line in ["restart web", "mute disk for 1h", "ack 1", "stop watching web"] {
+        let heard = Input::Heard { from: Address::bridge(), text: line.into() };
+        let events = decided(&sim.state, heard);
+        assert_eq!(kinds(&events), ["heard", "message_queued"], "{line}");
+        assert!(texts(&events)[0].starts_with("Not done: "), "{line}: {events:?}");
+    }
+    // Once there are records again, it is started.
+    sim.wait(15);
+    let mut pass = sim.pass(&[("load1", 1.0)]);
+    pass.missing = vec!["web".into()];
+    assert!(kinds(&sim.step(Input::Sampled(Box::new(pass)))).contains(&"restart_ordered"));
 }

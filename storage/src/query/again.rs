@@ -1,8 +1,10 @@
 //! Computes every alert again, from the samples, the settings and the rules of its time.
 
+use std::collections::BTreeMap;
+
 use systembot_model::{
-    Event, Record, Seq, State,
-    event::Fired,
+    Event, Record, Seq, Series, State,
+    event::{BlindReason, Fired},
     judge::{self, RuleKind, Stand, Verdict},
 };
 
@@ -17,12 +19,15 @@ pub(super) struct Again {
     pruned: Seq,
     /// Whether the state is what it was then: nothing is gone, or a set of baselines has made up for it.
     is_whole: bool,
+    /// Samples of each series since passes were given up, if any were: until a window is full of those, it is not the
+    /// one that its alerts were judged by.
+    since_gap: Option<BTreeMap<Series, usize>>,
 }
 
 impl Again {
     /// Begins with a log whose ticks are gone up to a number.
     pub(super) fn new(pruned: Seq) -> Self {
-        Self { state: State::default(), tick: None, pruned, is_whole: pruned == Seq::ZERO }
+        Self { state: State::default(), tick: None, pruned, is_whole: pruned == Seq::ZERO, since_gap: None }
     }
 
     /// Takes the next record. For an alert that can be computed again, whether it came out as it is recorded; `None`
@@ -47,6 +52,12 @@ impl Again {
                 self.state.apply(&record);
                 None
             }
+            Event::Blind { reason: BlindReason::NotRecorded, .. } => {
+                self.catch_up();
+                self.since_gap = Some(BTreeMap::new());
+                self.state.apply(&record);
+                None
+            }
             _ => {
                 self.catch_up();
                 self.state.apply(&record);
@@ -57,6 +68,11 @@ impl Again {
 
     fn catch_up(&mut self) {
         if let Some(tick) = self.tick.take() {
+            if let (Some(since_gap), Event::Sampled(sample)) = (&mut self.since_gap, &tick.event) {
+                for reading in &sample.readings {
+                    *since_gap.entry(reading.series.clone()).or_default() += 1;
+                }
+            }
             self.state.apply(&tick);
             self.is_whole |= self.state.baselined().is_some_and(|from| from > self.pruned);
         }
@@ -70,7 +86,12 @@ impl Again {
         let Event::Sampled(sample) = &self.tick.as_ref()?.event else { return None };
         if rule == RuleKind::Trend {
             let window = self.state.windows.get(&fired.series)?;
-            if u32::try_from(window.values().len()).ok() != Some(fired.length) {
+            let length = window.values().len();
+            let is_whole = self
+                .since_gap
+                .as_ref()
+                .is_none_or(|since| since.get(&fired.series).is_some_and(|n| *n >= length));
+            if u32::try_from(length).ok() != Some(fired.length) || !is_whole {
                 return None;
             }
         }

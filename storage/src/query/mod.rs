@@ -312,6 +312,8 @@ pub struct Status {
     pub latest: Vec<(Trend, Timestamp, Vec<f64>)>,
     /// Watched services, in the order of the configuration.
     pub services: Vec<service::Line>,
+    /// Why the log cannot be read or written at the moment, where that is so; its figures are then those of before.
+    pub problem: Option<String>,
 }
 
 /// An alert with what it was judged by.
