@@ -8,6 +8,7 @@ mod catalogue;
 mod checkpoint;
 mod chunk;
 pub mod codec;
+mod compact;
 mod error;
 mod event;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod series;
 mod store;
 mod view;
 
+pub use compact::Compacted;
 pub use error::Error;
 pub use event::{EventFilter, Events};
 pub use import::{IMPORT_SERIES, Imported};
