@@ -28,6 +28,10 @@ use crate::{
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Shortest wait after waking for a deadline: whatever the state says, it never spins.
 const WAIT_MIN: Duration = Duration::from_millis(100);
+/// Nothing was to be done for so long: a moment to write the log anew. Shorter than the shortest interval of samples.
+const QUIET: Duration = Duration::from_millis(500);
+/// A start is over by then, and what waited for it is done.
+const STARTED_AFTER: Duration = Duration::from_secs(10);
 /// Waits between two attempts to open a log that could not be written; the last one again and again.
 const REOPEN_WAITS_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
 
@@ -113,9 +117,14 @@ impl Engine {
         let Ends { mut entries, questions } = inbox;
         let mut desk = Desk { questions, runtime, hand_out };
         let mut pause = Duration::ZERO;
+        let started = self.clock.steady() + STARTED_AFTER;
         loop {
-            let wait =
+            let mut wait =
                 due(&self.state).map_or(WAIT_MAX, |due| due.since(self.clock.now()).min(WAIT_MAX)).max(pause);
+            let is_to_compact = self.log.is_size_changed() && self.clock.steady() >= started && wait > QUIET;
+            if is_to_compact {
+                wait = QUIET;
+            }
             let next = runtime.block_on(async {
                 // Cancel-safe: `recv` takes an entry or leaves it in its channel, the wait is a moment. Questions
                 // first: they are few, and somebody waits.
@@ -141,6 +150,7 @@ impl Engine {
                     pause = WAIT_MIN;
                     continue;
                 }
+                Next::Nothing if is_to_compact => self.compact(),
                 Next::Nothing => {}
             }
             pause = Duration::ZERO;
@@ -208,6 +218,21 @@ impl Engine {
         }
         self.answer_waiting(&input);
         effects.into_iter().for_each(&mut desk.hand_out);
+    }
+
+    /// Gives the disk back what the log does not need, if that is worth it.
+    fn compact(&mut self) {
+        let begun = self.clock.steady();
+        match self.log.compact_if_due() {
+            Ok(None) => {}
+            Ok(Some(done)) => {
+                let ms =
+                    u64::try_from(self.clock.steady().saturating_sub(begun).as_millis()).unwrap_or(u64::MAX);
+                info!(before = done.before, after = done.after, ms, "the log was written anew to save space");
+            }
+            // The log is as it was, or opened again with the next record.
+            Err(error) => warn!(%error, "the log could not be written anew"),
+        }
     }
 
     /// sled keeps failing once a write has failed: only a new handle writes again.

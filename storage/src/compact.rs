@@ -48,6 +48,8 @@ const SPARE_BYTES: u64 = 16 << 20;
 const SLACK_PERCENT: u64 = 15;
 /// The segment being written, the one after it, a snapshot: what every database has, as small as it may be.
 const SLACK_BYTES: u64 = 3 << 19;
+/// Chunks that are joined in one go, so that whoever records waits for a second at most; the rest the next time.
+const JOINS: usize = 200;
 /// Growth over what was left the last time before it is tried again, should it not have helped.
 const AGAIN_BYTES: u64 = 2 << 20;
 
@@ -60,12 +62,14 @@ pub(crate) struct Size {
     left: u64,
     /// Whether something happened after which it is worth a look.
     is_changed: bool,
+    /// Whether there are chunks left to be joined.
+    is_unfinished: bool,
 }
 
 impl Size {
     /// A log that was just opened.
     pub(crate) const fn opened() -> Self {
-        Self { live: None, left: 0, is_changed: true }
+        Self { live: None, left: 0, is_changed: true, is_unfinished: false }
     }
 
     /// Notes what a step sets and removes.
@@ -101,6 +105,9 @@ impl Log {
     /// As [`Log::compact`].
     pub fn compact_if_due(&mut self) -> Result<Option<Compacted>, Error> {
         self.size.is_changed = false;
+        if std::mem::take(&mut self.size.is_unfinished) {
+            return self.compact();
+        }
         let bytes = self.directory_bytes()?;
         if bytes <= SLACK_BYTES || bytes <= self.size.left.saturating_add(AGAIN_BYTES) {
             return Ok(None);
@@ -128,14 +135,15 @@ impl Log {
             return Ok(None);
         }
         remove(&places.new)?;
-        let live = match self.copy_to(&places.new).and_then(|live| places.exchange().map(|()| live)) {
-            Ok(live) => live,
-            Err(error) => {
-                // The next open removes what cannot be removed now.
-                let _ = remove(&places.new);
-                return Err(error);
-            }
-        };
+        let (live, is_unfinished) =
+            match self.copy_to(&places.new).and_then(|live| places.exchange().map(|()| live)) {
+                Ok(done) => done,
+                Err(error) => {
+                    // The next open removes what cannot be removed now.
+                    let _ = remove(&places.new);
+                    return Err(error);
+                }
+            };
         // The old database is no longer what an open finds: nothing may be written to it from here on.
         let opened = places.clear().and_then(|()| open_patiently(self.dir()));
         let (store, opened) = opened.map_or_else(|error| (None, Err(error)), |store| (Some(store), Ok(())));
@@ -149,12 +157,13 @@ impl Log {
         self.shared = Arc::new(shared);
         self.publish();
         let after = self.directory_bytes()?;
-        self.size = Size { live: Some(live), left: after, is_changed: false };
+        self.size = Size { live: Some(live), left: after, is_changed: is_unfinished, is_unfinished };
         Ok(Some(Compacted { before, after }))
     }
 
-    /// Writes everything into a new database and makes it durable; gives its live bytes.
-    fn copy_to(&self, dir: &Path) -> Result<u64, Error> {
+    /// Writes everything into a new database and makes it durable; gives its live bytes, and whether
+    /// there is more to be joined.
+    fn copy_to(&self, dir: &Path) -> Result<(u64, bool), Error> {
         self.store()?.sync()?;
         let new = Store::open(dir)?;
         let mut copy = Copy { store: &new, live: 0, unflushed: 0 };
@@ -164,14 +173,14 @@ impl Log {
         copy.pieces(&from.event, &to.event)?;
         let boundaries = import::unfinished(from)?;
         let decimals = |id| self.catalogue.entry(id).map_or(0, |entry| entry.decimals);
-        copy.chunks(from, &boundaries, decimals)?;
+        let is_unfinished = copy.chunks(from, &boundaries, decimals)?;
         let live = copy.live;
         new.sync()?;
         drop(new);
         for dir in [&dir.join("blobs"), dir] {
             sync_dir(dir)?;
         }
-        Ok(live)
+        Ok((live, is_unfinished))
     }
 
     /// Bytes of all keys and values, counted the first time.
@@ -299,16 +308,17 @@ impl Copy<'_> {
         self.finish(filler)
     }
 
-    /// The chunks, joined where that is possible, and where they lie by number.
+    /// The chunks, joined where that is possible, and where they lie by number; whether there
+    /// may be more to be joined.
     fn chunks(
         &mut self,
         from: &Trees,
         boundaries: &[u64],
         decimals: impl Fn(u32) -> u8 + std::marker::Copy,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let trees = self.store.trees();
         let (mut chunks, mut order) = (Filler::new(&trees.chunk), Filler::new(&trees.order));
-        let mut joiner = Joiner::default();
+        let mut joiner = Joiner::new(JOINS);
         for item in &from.chunk {
             let (key, value) = item.map_err(|error| self.failure(error))?;
             let (header, _) = Header::read(&value)?;
@@ -323,7 +333,8 @@ impl Copy<'_> {
             self.chunk(chunk, &mut chunks, &mut order)?;
         }
         self.finish(chunks)?;
-        self.finish(order)
+        self.finish(order)?;
+        Ok(joiner.is_spent())
     }
 
     fn chunk(

@@ -10,14 +10,25 @@ use crate::{error::Error, store::VALUE_BYTES};
 pub(crate) type Whole = (Header, Vec<u8>);
 
 /// Takes chunks in order of key, and gives them again in that order: joined, or as they came.
-#[derive(Default)]
 pub(crate) struct Joiner {
+    /// How many may still be made: packing costs some milliseconds each.
+    left: usize,
     /// Those that can become one.
     gathered: Vec<Whole>,
     work: (Decoder, Block),
 }
 
 impl Joiner {
+    /// Makes so many at most; the others pass as they came.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { left: most, gathered: Vec::new(), work: <(Decoder, Block)>::default() }
+    }
+
+    /// Whether it has made as many as it may.
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+
     /// Takes the next chunk; gives what is complete by it. No chunk is joined over one of the boundaries, numbers
     /// that begin something of their own.
     pub(crate) fn push(
@@ -34,9 +45,10 @@ impl Joiner {
     /// Gives what is left.
     pub(crate) fn finish(&mut self, decimals: impl Fn(u32) -> u8) -> Result<Vec<Whole>, Error> {
         let gathered = std::mem::take(&mut self.gathered);
-        if gathered.len() < 2 {
+        if gathered.len() < 2 || self.left == 0 {
             return Ok(gathered);
         }
+        self.left -= 1;
         let joined = self.join(&gathered, decimals)?;
         // One that is too large would be halved: nothing is gained then, and it would be tried every time.
         Ok(if joined.len() == 1 { joined } else { gathered })

@@ -6,6 +6,7 @@
 //! - `import`: history from files: resumed, refused, learned
 //! - `query`: the answers
 //! - `kill`: a child that appends, killed at random moments
+//! - `compact`: the log written anew
 //! - `damage`: bytes that change on disk
 //! - `remote`: the control socket
 
@@ -19,6 +20,7 @@
 )]
 
 mod append;
+mod compact;
 mod damage;
 mod fold;
 mod import;
