@@ -10,7 +10,7 @@ use systembot_model::{
     decide, due, due_unrecorded, effects, owed,
     summary::summary,
 };
-use systembot_storage::{Log, query::Row};
+use systembot_storage::{Limits, Log, query::Row};
 use tokio::{
     runtime::Handle,
     select,
@@ -29,6 +29,11 @@ use crate::{
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Shortest wait after waking for a deadline: whatever the state says, it never spins.
 const WAIT_MIN: Duration = Duration::from_millis(100);
+/// Nothing was to be done for so long: a moment to prune, or to write the log anew. Shorter than the shortest interval
+/// of samples.
+const QUIET: Duration = Duration::from_millis(500);
+/// A start is over by then, and what waited for it is done.
+const STARTED_AFTER: Duration = Duration::from_secs(10);
 /// Difference of wall and steady clock that counts as a step, as it does between two passes.
 const STEP_MIN_MS: u64 = 2_000;
 /// Longest time for which questions wait while what gathered in memory is written.
@@ -48,6 +53,8 @@ pub struct Engine {
     unrecorded: Unrecorded,
     /// The wall clock and the steady one as of the newest pass.
     passed: Option<(Timestamp, Duration)>,
+    /// Whether something may be beyond the limits of what is kept.
+    is_to_prune: bool,
 }
 
 /// What the engine needs while it runs.
@@ -90,7 +97,14 @@ impl Engine {
             samples: 0,
             unrecorded: Unrecorded::default(),
             passed: None,
+            is_to_prune: true,
         })
+    }
+
+    /// Sets how much of the past is kept.
+    pub fn limit(&mut self, limits: Limits) {
+        self.log.limit(limits);
+        self.is_to_prune = true;
     }
 
     /// Keeps so many passes in memory while the log cannot be written, and not as many as a daemon should.
@@ -139,8 +153,13 @@ impl Engine {
         let Ends { mut entries, questions } = inbox;
         let mut desk = Desk { questions, hand_out };
         let mut pause = Duration::ZERO;
+        let started = self.clock.steady() + STARTED_AFTER;
         loop {
-            let wait = self.wait(pause);
+            let mut wait = self.wait(pause);
+            let is_to_tidy = wait > QUIET && self.is_untidy() && self.clock.steady() >= started;
+            if is_to_tidy {
+                wait = QUIET;
+            }
             let next = runtime.block_on(async {
                 // Cancel-safe: `recv` takes an entry or leaves it in its channel, the wait is a moment. Questions
                 // first: they are few, and somebody waits.
@@ -166,11 +185,43 @@ impl Engine {
                     self.input(Input::Woken, None, &mut desk);
                     pause = WAIT_MIN;
                 }
+                Next::Nothing if is_to_tidy => self.tidy(),
                 Next::Nothing => {}
             }
             self.tend(&mut desk);
         }
         self.end(&mut desk);
+    }
+
+    /// Whether the log has something to let go, or to give back to the disk, and can be written.
+    const fn is_untidy(&self) -> bool {
+        self.unrecorded.outage.is_none() && (self.is_to_prune || self.log.is_size_changed())
+    }
+
+    /// Lets some of what is beyond the limits go; once there is no more of it, gives the disk back what the log does
+    /// not need, if that is worth it.
+    fn tidy(&mut self) {
+        if self.is_to_prune {
+            match self.log.prune(self.clock.now(), &self.state) {
+                Ok(is_more) => self.is_to_prune = is_more,
+                Err(error) => {
+                    self.is_to_prune = false;
+                    warn!(%error, "old samples could not be let go; it is tried again after the next sealing");
+                }
+            }
+            return;
+        }
+        let begun = self.clock.steady();
+        match self.log.compact_if_due() {
+            Ok(None) => {}
+            Ok(Some(done)) => {
+                let ms = self.clock.steady().saturating_sub(begun).as_millis();
+                let ms = u64::try_from(ms).unwrap_or(u64::MAX);
+                info!(before = done.before, after = done.after, ms, "the log was written anew to save space");
+            }
+            // The log is as it was, or opened again with the next record.
+            Err(error) => warn!(%error, "the log could not be written anew"),
+        }
     }
 
     /// How long to wait for an input: until something is due, of the state or of an outage.
@@ -207,6 +258,7 @@ impl Engine {
                 // As above.
                 let _ = reply.send(row);
             }
+            Entry::Limit(limits) => self.limit(limits),
             Entry::HandTo { hand_out, resume } => {
                 desk.hand_out = hand_out;
                 let owed = owed(self.current()).into_iter().filter(resume);
@@ -374,6 +426,7 @@ impl Engine {
         }
         if appended.sealed {
             self.checkpoint();
+            self.is_to_prune = true;
         }
         Ok(appended.records)
     }

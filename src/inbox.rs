@@ -3,7 +3,7 @@
 
 use systembot_model::{Address, Effect, Input, LocalTime, State};
 use systembot_storage::{
-    Reader,
+    Limits, Reader,
     query::{Import, Row},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +32,8 @@ pub enum Entry {
         /// Takes what became of it.
         reply: oneshot::Sender<Row>,
     },
+    /// Keep so much of the past from now on.
+    Limit(Limits),
     /// Hand effects to somebody else from now on.
     HandTo {
         /// To whom.
@@ -138,6 +140,14 @@ impl Inbox {
     /// [`Closed`] when the engine has ended.
     pub async fn hand_to(&self, hand_out: HandOut, resume: fn(&Effect) -> bool) -> Result<(), Closed> {
         self.entries.send(Entry::HandTo { hand_out, resume }).await.map_err(|_| Closed)
+    }
+
+    /// Has so much of the past kept from now on.
+    ///
+    /// # Errors
+    /// [`Closed`] when the engine has ended.
+    pub async fn limit(&self, limits: Limits) -> Result<(), Closed> {
+        self.entries.send(Entry::Limit(limits)).await.map_err(|_| Closed)
     }
 
     /// Waits for a sign of life of the engine: the state in one line.

@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use systembot_cli::Setup;
 use systembot_config::{Settings, changes};
 use systembot_model::{Input, Rules, decide::Reread};
-use systembot_storage::remote::Client;
+use systembot_storage::{Limits, remote::Client};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -64,6 +64,7 @@ fn serve(setup: Setup, level: Verbosity, runtime: &Runtime, mut signals: Signals
         .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
     manager.starting();
     let mut engine = open(&data_dir, &clock)?;
+    engine.limit(limits(&setup.loaded.settings));
     // Not before: a start that is refused says why in one line.
     introduce(&setup);
     let (inbox, ends) = Inbox::new();
@@ -131,6 +132,15 @@ fn serve(setup: Setup, level: Verbosity, runtime: &Runtime, mut signals: Signals
 fn rules(setup: &Setup) -> Rules {
     let config = setup.config.as_ref().map(|path| path.display().to_string());
     Rules { config, ..setup.loaded.settings.rules() }
+}
+
+/// How much of the past the settings keep.
+const fn limits(settings: &Settings) -> Limits {
+    Limits {
+        retention: settings.storage.retention,
+        rollup_retention: settings.storage.rollup_retention,
+        max_bytes: settings.storage.max_size_bytes,
+    }
 }
 
 /// Warns of what is understood and not served.
@@ -327,6 +337,7 @@ impl Running {
         let told = reread.sentence();
         self.edges.end(stale, new).await;
         self.inbox.record(Input::ConfigurationRead(Ok(reread))).await?;
+        self.inbox.limit(limits(new)).await?;
         self.edges.begin(stale, new)?;
         self.inbox.hand_to(self.edges.hand_out(new), stale.resume()).await?;
         self.level.set(new.log_level);

@@ -19,10 +19,12 @@ use crate::{
     log::{IMPORTED_KEY, Log, meta},
     query::{Import, Row},
     scan::{Choice, Query},
-    store::{self, Put},
+    store::{self, Put, Trees},
     view::View,
 };
 
+/// What the keys of all imports begin with.
+const PREFIX: &[u8] = b"import/";
 /// Columns of one file; each ends in a record of up to 7 KB, all in one step.
 pub const IMPORT_SERIES: usize = 1_024;
 /// What is said of a file that is in the log as a whole.
@@ -143,6 +145,9 @@ impl Log {
         let Progress { imported, refused, .. } = importing.progress;
         let first_refused = importing.first_refused.clone();
         self.importing = (!part.last).then_some(importing);
+        if part.last {
+            self.size.change();
+        }
         Ok(Imported { records, row: Row::Imported { imported, refused, first_refused, problem: None } })
     }
 
@@ -394,8 +399,21 @@ fn imported(
     }
 }
 
+/// Number of the first tick of each import that is not complete: its chunks are told from others by it.
+pub(crate) fn unfinished(trees: &Trees) -> Result<Vec<u64>, Error> {
+    let mut ticks = Vec::new();
+    for item in trees.meta.scan_prefix(PREFIX) {
+        let (found, value) = item.map_err(|error| store::failure("meta".as_ref(), error))?;
+        if found.len() == key(0, None).len() {
+            let progress: Progress = codec::decode(&value).map_err(Error::reading(|| "an import".into()))?;
+            ticks.extend((!progress.is_done).then_some(IMPORTED | progress.first_tick));
+        }
+    }
+    Ok(ticks)
+}
+
 fn key(file: u64, column: Option<u32>) -> Vec<u8> {
-    let mut key = b"import/".to_vec();
+    let mut key = PREFIX.to_vec();
     key.extend(file.to_be_bytes());
     key.extend(column.into_iter().flat_map(u32::to_be_bytes));
     key

@@ -9,6 +9,7 @@ mod catalogue;
 mod checkpoint;
 mod chunk;
 pub mod codec;
+mod compact;
 mod error;
 mod event;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod steps;
 mod store;
 mod view;
 
+pub use compact::Compacted;
 pub use error::Error;
 pub use event::{EventFilter, Events};
 pub use import::{IMPORT_SERIES, IMPORTED_ALREADY, Imported};

@@ -20,6 +20,7 @@ use crate::{
     catalogue::Catalogue,
     chunk::{self, Block, Decoder, Header, Origin, Rows, rollup},
     codec,
+    compact::{self, Size},
     error::Error,
     event, hot,
     import::Importing,
@@ -30,9 +31,9 @@ use crate::{
 };
 
 /// Attempts to get the lock again after it was given up in this process.
-const LOCK_ATTEMPTS: u32 = 50;
+pub(crate) const LOCK_ATTEMPTS: u32 = 50;
 /// Pause between two of them.
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Kinds of events that each format of the log has, the first format first. A log is raised to a later format with its first event of a kind that the one before lacks: until then
 /// an older program may read it still, and from then on it is told to leave it alone. The third has a reason more for
 /// blind spans besides.
@@ -80,6 +81,7 @@ pub struct Log {
     /// The newest set of baselines when older ones were thinned out last.
     pub(crate) thinned: Option<Seq>,
     is_failed: bool,
+    pub(crate) size: Size,
 }
 
 /// What an append did.
@@ -128,7 +130,9 @@ impl Log {
     }
 
     fn open_at(dir: &Path, known: Option<Seq>) -> Result<Self, Error> {
+        compact::restore(dir)?;
         let store = Store::open(dir)?;
+        compact::clear(dir)?;
         if let Some(known) = known {
             let mut left = event::after(store.trees(), known)?;
             left.extend(hot::after(store.trees(), known)?);
@@ -175,6 +179,7 @@ impl Log {
             limits: Limits::default(),
             thinned: None,
             is_failed: false,
+            size: Size::opened(),
         };
         log.publish();
         if let Some(known) = log.checkpointed(is_new).filter(|known| *known > seq) {
@@ -236,6 +241,11 @@ impl Log {
     /// The database.
     pub(crate) fn store(&self) -> Result<&Store, Error> {
         self.store.as_ref().ok_or_else(|| Error::Failed { dir: self.dir.clone() })
+    }
+
+    /// Goes on with another database of the same content, or refuses to write until [`Log::reopen`] finds it.
+    pub(crate) fn replace_store(&mut self, store: Option<Store>) {
+        self.store = store;
     }
 
     /// Number of the newest tick that chunks have.
@@ -310,7 +320,9 @@ impl Log {
 
     /// Writes a step, not yet durable. After an error memory and disk may differ, so it is the last one.
     pub(crate) fn commit(&mut self, puts: Vec<Put>) -> Result<(), Error> {
+        let (added, removed) = self.store()?.bytes(&puts);
         let written = self.store()?.write(puts);
+        self.size.add(added, removed);
         self.is_failed = matches!(&written, Err(error) if !matches!(error, Error::TooLarge { .. }));
         written
     }
@@ -369,6 +381,7 @@ impl Log {
         puts.push(Put::meta(Sealed::KEY.to_vec(), value));
         self.commit(puts)?;
         self.sync()?;
+        self.size.change();
         let before = std::mem::replace(&mut self.sealed, sealed);
         self.count(&chunks, (before.seq, self.imported))
     }

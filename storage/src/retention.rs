@@ -116,6 +116,7 @@ impl Log {
         self.prune_baselines(now, state)?;
         if self.pruned != pruned {
             self.shared.forget_totals();
+            self.size.shrink();
         }
         self.sync()?;
         self.publish();
@@ -123,25 +124,12 @@ impl Log {
     }
 
     /// Bytes by which the log is too large, but for what compaction will give back.
-    fn excess(&self) -> Result<u64, Error> {
+    fn excess(&mut self) -> Result<u64, Error> {
         if self.limits.max_bytes == u64::MAX || self.reader().log_bytes()? <= self.limits.max_bytes {
             return Ok(0);
         }
         let live = self.live_bytes()?;
         Ok(live.saturating_add(live / 7).saturating_sub(self.limits.max_bytes))
-    }
-
-    /// Bytes of keys and values.
-    fn live_bytes(&self) -> Result<u64, Error> {
-        let trees = self.store()?.trees();
-        let mut bytes = 0;
-        for tree in [&trees.meta, &trees.hot, &trees.chunk, &trees.order, &trees.event, &trees.rollup] {
-            for item in tree {
-                let (key, value) = item.map_err(|error| store::failure(self.dir(), error))?;
-                bytes += u64::try_from(key.len() + value.len()).unwrap_or(0);
-            }
-        }
-        Ok(bytes)
     }
 
     /// Takes at most one chunk of every group out; gives their bytes.

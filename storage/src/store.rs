@@ -233,6 +233,25 @@ impl Store {
         written.map_err(|error| failure(&self.dir, error))
     }
 
+    /// Hands what was written so far to the kernel.
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        self.db.flush().map(drop).map_err(|error| failure(&self.dir, error))
+    }
+
+    /// Bytes that a step sets and removes, as far as they stay: the ring's slots are overwritten.
+    pub(crate) fn bytes(&self, puts: &[Put]) -> (u64, u64) {
+        let (mut added, mut removed) = (0_u64, 0_u64);
+        for put in puts.iter().filter(|put| put.place != Place::Hot) {
+            let bytes = |value: &[u8]| u64::try_from(put.key.len() + value.len()).unwrap_or(0);
+            match &put.value {
+                Some(value) => added += bytes(value),
+                // One that does not read back is not missed.
+                None => removed += self.tree(put.place).get(&put.key).ok().flatten().map_or(0, |v| bytes(&v)),
+            }
+        }
+        (added, removed)
+    }
+
     /// Makes everything written so far survive a power failure.
     pub(crate) fn sync(&self) -> Result<(), Error> {
         self.db.flush().map_err(|error| failure(&self.dir, error))?;

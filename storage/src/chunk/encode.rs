@@ -6,18 +6,21 @@ use pco::{ChunkConfig, data_types::Number, errors::PcoError, wrapped::FileCompre
 use systembot_model::{Timestamp, number};
 
 use super::{
-    CONSTANT, Column, DECIMALS_MAX, FLOATS, GAP_MS, Header, INTEGERS, LINEAR, Origin, PLAIN, SCALED, SPAN_MS,
+    CONSTANT, Column, DECIMALS_MAX, FLOATS, GAP_MS, Header, INTEGERS, JOINED_TICKS, LINEAR, Origin, PLAIN,
+    SCALED, SPAN_MS,
 };
 use crate::{codec, error::Error, store::VALUE_BYTES};
 
-/// Most ticks of one chunk; one page of pco is decoded in one batch of 256.
-pub(crate) const TICKS_MAX: usize = 256;
+/// Most ticks of a chunk as it is sealed.
+const TICKS_MAX: usize = 256;
 
 /// Ticks of one group, by column.
 #[derive(Debug)]
 pub(crate) struct Rows {
     origin: Origin,
     group: u16,
+    /// Most ticks of one chunk.
+    ticks_max: usize,
     times: Vec<i64>,
     seqs: Vec<u64>,
     /// Ascending by number.
@@ -42,7 +45,12 @@ impl Rows {
     pub(crate) fn new(origin: Origin, group: u16, series: Vec<(u32, u8)>) -> Self {
         let series =
             series.into_iter().map(|(id, decimals)| Values { id, decimals, values: Vec::new() }).collect();
-        Self { origin, group, times: Vec::new(), seqs: Vec::new(), series }
+        Self { origin, group, ticks_max: TICKS_MAX, times: Vec::new(), seqs: Vec::new(), series }
+    }
+
+    /// The same for larger chunks, those that others are joined to.
+    pub(crate) fn joined(self) -> Self {
+        Self { ticks_max: JOINED_TICKS, ..self }
     }
 
     /// Takes a tick; what is of other groups is left out.
@@ -83,7 +91,7 @@ impl Rows {
             let ends = at < last
                 || at.saturating_sub(last) > GAP_MS
                 || at.saturating_sub(begin) > SPAN_MS
-                || i - start >= TICKS_MAX;
+                || i - start >= self.ticks_max;
             if ends {
                 runs.push(start..i);
                 (start, first) = (i, None);

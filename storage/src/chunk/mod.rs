@@ -12,6 +12,7 @@
 
 mod decode;
 mod encode;
+mod join;
 pub(crate) mod rollup;
 
 use std::ops::Range;
@@ -23,11 +24,14 @@ use crate::{codec, error::Error};
 
 pub(crate) use decode::{Block, Decoder, Wanted};
 pub(crate) use encode::{Rows, chunks};
+pub(crate) use join::Joiner;
 
 /// A chunk never covers more: a scan that begins at some moment looks back so far and no further.
 pub(crate) const SPAN_MS: i64 = 24 * 3_600_000;
 /// A gap in time that ends a chunk: the daemon was off, and what follows is another story.
 pub(crate) const GAP_MS: i64 = 6 * 3_600_000;
+/// Most ticks of a chunk that others were joined to: what a scan of one hour decodes in vain stays bounded.
+const JOINED_TICKS: usize = 1_024;
 /// Numbers of imported ticks have this bit: they are counted apart, and no record has them.
 pub(crate) const IMPORTED: u64 = 1 << 63;
 

@@ -29,6 +29,8 @@ const KILLS_OF_ONE: u32 = 5;
 const SEAL_TICKS: u64 = 240;
 /// Steps that the child does when nobody kills it.
 const STEPS: u32 = 5_000;
+/// The log is written anew after a step that begins with a multiple of this.
+const COMPACTED: u64 = 40;
 /// Parts of the file that is imported, the rows of each, and their columns.
 const PARTS: u32 = 15;
 const ROWS: u32 = 100;
@@ -83,6 +85,9 @@ fn child() {
         }
         if done.sealed {
             log.checkpoint(&state).unwrap();
+        }
+        if first.is_multiple_of(COMPACTED) {
+            log.compact().unwrap();
         }
     }
 }

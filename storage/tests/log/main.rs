@@ -7,6 +7,7 @@
 //! - `import`: history from files: resumed, refused, learned
 //! - `query`: the answers
 //! - `kill`: a child that appends, killed at random moments
+//! - `compact`: the log written anew
 //! - `damage`: bytes that change on disk
 //! - `remote`: the control socket
 //! - `series`: those that come and go
@@ -24,6 +25,7 @@
 
 mod append;
 mod archive;
+mod compact;
 mod damage;
 mod fold;
 mod import;

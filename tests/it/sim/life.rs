@@ -261,7 +261,8 @@ impl Life {
                 Effect::Forget(numbers) => self.desks.values_mut().for_each(|desk| desk.forget(&numbers)),
                 Effect::Start(start) => self.starts.push(start),
                 fetch @ (Effect::FetchAddress | Effect::ReadProcesses(_)) => self.fetches.push(fetch),
-                Effect::Show { .. } => {}
+                // Numbers change after an outage of the log alone.
+                Effect::Show { .. } | Effect::Renumber(_) => {}
             }
         }
     }
@@ -400,7 +401,14 @@ impl Life {
                 let busiest = Process { pid: 7, name, user, cpu_percent: 3.5, memory_bytes: 1 << 20 };
                 self.take(&Input::ProcessesRead(vec![busiest]));
             }
-            Some(Effect::Deliver(_) | Effect::Forget(_) | Effect::Start(_) | Effect::Show { .. }) | None => {}
+            Some(
+                Effect::Deliver(_)
+                | Effect::Forget(_)
+                | Effect::Renumber(_)
+                | Effect::Start(_)
+                | Effect::Show { .. },
+            )
+            | None => {}
         }
     }
 

@@ -1,0 +1,459 @@
+//! The log written anew, so that the disk gets back what sled does not give back by itself.
+//!
+//! sled frees a segment only when at most half of it is live, and a leaf is written whole each time it splits or
+//! has gathered ten changes: a log written in order ends at some 1.9 times its live bytes, and stays there. So now
+//! and then all of it goes into a new database in order of key. What makes that one small is that a key is set to
+//! nothing some keys ahead of its value: leaves split while they are tiny, and the eight values that each of them
+//! gets stay behind it as changes that are never gathered.
+//!
+//! The new database lies in `log.compact` until it is whole and on disk, then the two directories change names in one
+//! step. A crash before it leaves `log` as it was, one after it the new `log`; what lies beside it is removed. Where a
+//! file system cannot exchange names, `log` is `log.old` for a moment, and is put back if the crash comes then.
+//! Readers of the old database keep its files open and read on in peace.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, statvfs},
+    io::Errno,
+};
+use sled::{IVec, Tree};
+
+use crate::{
+    chunk::{self, Header, Joiner, Origin},
+    codec,
+    error::Error,
+    import,
+    log::{LOCK_ATTEMPTS, LOCK_PAUSE, Log},
+    store::{self, Store, Trees},
+    view::Shared,
+};
+
+/// A key is set to nothing so many keys before its value is: more than a leaf has at most, so that none splits that
+/// has values.
+const AHEAD: usize = 24;
+/// Bytes that are handed to the kernel at once.
+const FLUSH_BYTES: usize = 1 << 20;
+/// Room that must be left beside the second copy.
+const SPARE_BYTES: u64 = 16 << 20;
+/// A log that is larger than its live bytes by this share of them and by [`SLACK_BYTES`] is written anew. sled makes
+/// two bytes of garbage from two that are recorded, so all of a log is written again when it has grown by a twelfth:
+/// some 4 MB a day at 40 series, however old the log is.
+const SLACK_PERCENT: u64 = 15;
+/// The segment being written, the one after it, a snapshot: what every database has, as small as it may be.
+const SLACK_BYTES: u64 = 3 << 19;
+/// Chunks that are joined in one go, so that whoever records waits for a second at most; the rest the next time.
+const JOINS: usize = 200;
+/// Growth over what was left the last time before it is tried again, should it not have helped.
+const AGAIN_BYTES: u64 = 2 << 20;
+
+/// What the log knows of its size.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Size {
+    /// Bytes of all keys and values; unknown until they are counted.
+    live: Option<u64>,
+    /// Bytes of the directory when it was last written anew, or tried to.
+    left: u64,
+    /// Whether something happened after which it is worth a look.
+    is_changed: bool,
+    /// Whether there are chunks left to be joined.
+    is_unfinished: bool,
+}
+
+impl Size {
+    /// A log that was just opened.
+    pub(crate) const fn opened() -> Self {
+        Self { live: None, left: 0, is_changed: true, is_unfinished: false }
+    }
+
+    /// Notes what a step sets and removes.
+    pub(crate) fn add(&mut self, added: u64, removed: u64) {
+        self.live = self.live.map(|live| live.saturating_add(added).saturating_sub(removed));
+    }
+
+    /// Notes that much has changed: a seal, the end of an import.
+    pub(crate) const fn change(&mut self) {
+        self.is_changed = true;
+    }
+
+    /// Notes that much was let go: what was left the last time says nothing any more.
+    pub(crate) const fn shrink(&mut self) {
+        (self.is_changed, self.left) = (true, 0);
+    }
+}
+
+/// What compaction did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// Bytes of the directory before.
+    pub before: u64,
+    /// And after.
+    pub after: u64,
+}
+
+impl Log {
+    /// Whether enough has changed since the last look for [`Log::compact_if_due`] to be worth a call.
+    #[must_use]
+    pub const fn is_size_changed(&self) -> bool {
+        self.size.is_changed
+    }
+
+    /// Writes the log anew if its directory is far larger than what it holds.
+    ///
+    /// # Errors
+    /// As [`Log::compact`].
+    pub fn compact_if_due(&mut self) -> Result<Option<Compacted>, Error> {
+        self.size.is_changed = false;
+        if std::mem::take(&mut self.size.is_unfinished) {
+            return self.compact();
+        }
+        let bytes = self.directory_bytes()?;
+        if bytes <= SLACK_BYTES || bytes <= self.size.left.saturating_add(AGAIN_BYTES) {
+            return Ok(None);
+        }
+        let live = self.live_bytes()?;
+        if bytes <= live.saturating_add(live / 100 * SLACK_PERCENT).saturating_add(SLACK_BYTES) {
+            return Ok(None);
+        }
+        // Whatever comes of it, it is not tried again at once.
+        self.size.left = bytes;
+        self.compact()
+    }
+
+    /// Writes the log anew: the same content, in as few bytes as sled lets it; `None` where there is no room for a
+    /// second copy. Everything that was acknowledged is in it, whenever the machine stops.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where something does not read back, [`Error::Full`], [`Error::Io`]: then the log stays as it
+    /// was. [`Error::Failed`] of a later call says that the new one could not be opened: see [`Log::reopen`].
+    pub fn compact(&mut self) -> Result<Option<Compacted>, Error> {
+        self.check()?;
+        let before = self.directory_bytes()?;
+        let places = Places::of(self.dir());
+        if free_bytes(self.dir())? < self.live_bytes()?.saturating_add(SPARE_BYTES) {
+            return Ok(None);
+        }
+        remove(&places.new)?;
+        let (live, is_unfinished) =
+            match self.copy_to(&places.new).and_then(|live| places.exchange().map(|()| live)) {
+                Ok(done) => done,
+                Err(error) => {
+                    // The next open removes what cannot be removed now.
+                    let _ = remove(&places.new);
+                    return Err(error);
+                }
+            };
+        // The old database is no longer what an open finds: nothing may be written to it from here on.
+        let opened = places.clear().and_then(|()| open_patiently(self.dir()));
+        let (store, opened) = opened.map_or_else(|error| (None, Err(error)), |store| (Some(store), Ok(())));
+        self.replace_store(store);
+        opened?;
+        // Those who read the old database see it as it was until now, for as long as they like.
+        let shared = Shared::default();
+        if let Some((first, last)) = self.shared.lost() {
+            shared.lose(first, last);
+        }
+        self.shared = Arc::new(shared);
+        self.publish();
+        let after = self.directory_bytes()?;
+        self.size = Size { live: Some(live), left: after, is_changed: is_unfinished, is_unfinished };
+        Ok(Some(Compacted { before, after }))
+    }
+
+    /// Writes everything into a new database and makes it durable; gives its live bytes, and whether
+    /// there is more to be joined.
+    fn copy_to(&self, dir: &Path) -> Result<(u64, bool), Error> {
+        self.store()?.sync()?;
+        let new = Store::open(dir)?;
+        let mut copy = Copy { store: &new, live: 0, unflushed: 0 };
+        let (from, to) = (self.store()?.trees(), new.trees());
+        copy.frames(&from.meta, &to.meta)?;
+        copy.frames(&from.hot, &to.hot)?;
+        copy.pieces(&from.event, &to.event)?;
+        copy.frames(&from.rollup, &to.rollup)?;
+        let boundaries = import::unfinished(from)?;
+        let decimals = |id| self.catalogue.entry(id).map_or(0, |entry| entry.decimals);
+        let is_unfinished = copy.chunks(from, &boundaries, decimals)?;
+        let live = copy.live;
+        new.sync()?;
+        drop(new);
+        for dir in [&dir.join("blobs"), dir] {
+            sync_dir(dir)?;
+        }
+        Ok((live, is_unfinished))
+    }
+
+    /// Bytes of all keys and values, counted the first time.
+    pub(crate) fn live_bytes(&mut self) -> Result<u64, Error> {
+        if let Some(live) = self.size.live {
+            return Ok(live);
+        }
+        let mut live = 0;
+        for (_, tree) in self.store()?.trees().all() {
+            for item in tree {
+                let (key, value) = item.map_err(|error| store::failure(self.dir(), error))?;
+                live += bytes_of(&key, &value);
+            }
+        }
+        self.size.live = Some(live);
+        Ok(live)
+    }
+
+    fn directory_bytes(&self) -> Result<u64, Error> {
+        store::directory_bytes(self.dir()).map_err(at(self.dir()))
+    }
+}
+
+/// Puts right what a crash during a compaction left, before the log is opened.
+pub(crate) fn restore(dir: &Path) -> Result<(), Error> {
+    let Places { log, old, .. } = Places::of(dir);
+    if log.exists() || !old.exists() {
+        return Ok(());
+    }
+    // Who holds it is between two steps, and alive.
+    let file = File::open(old.join("db")).map_err(at(&old))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        Errno::WOULDBLOCK => Error::Locked { dir: log.clone() },
+        error => Error::Io { path: old.clone(), source: error.into() },
+    })?;
+    fs::rename(&old, &log).map_err(at(&old))?;
+    sync_parent(&log)
+}
+
+/// Removes what a crash during a compaction left beside the log. Its lock is held: nobody else is at it.
+pub(crate) fn clear(dir: &Path) -> Result<(), Error> {
+    Places::of(dir).clear()
+}
+
+/// The directory of the log, and those that lie beside it during a compaction.
+struct Places {
+    log: PathBuf,
+    new: PathBuf,
+    old: PathBuf,
+}
+
+impl Places {
+    fn of(log: &Path) -> Self {
+        Self { log: log.to_owned(), new: log.with_extension("compact"), old: log.with_extension("old") }
+    }
+
+    /// Puts the new database in the place of the old one.
+    fn exchange(&self) -> Result<(), Error> {
+        match renameat_with(CWD, &self.new, CWD, &self.log, RenameFlags::EXCHANGE) {
+            Ok(()) => {}
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                remove(&self.old)?;
+                fs::rename(&self.log, &self.old).map_err(at(&self.log))?;
+                if let Err(source) = fs::rename(&self.new, &self.log) {
+                    fs::rename(&self.old, &self.log).map_err(at(&self.old))?;
+                    return Err(Error::Io { path: self.new.clone(), source });
+                }
+            }
+            Err(error) => return Err(Error::Io { path: self.new.clone(), source: error.into() }),
+        }
+        Ok(())
+    }
+
+    /// Removes what lies beside the log, once it is sure that this is not the log.
+    fn clear(&self) -> Result<(), Error> {
+        if !self.new.exists() && !self.old.exists() {
+            return Ok(());
+        }
+        sync_parent(&self.log)?;
+        remove(&self.new)?;
+        remove(&self.old)
+    }
+}
+
+/// Copies trees in order of key.
+struct Copy<'a> {
+    store: &'a Store,
+    live: u64,
+    unflushed: usize,
+}
+
+impl Copy<'_> {
+    /// A tree whose values are a frame each.
+    fn frames(&mut self, from: &Tree, to: &Tree) -> Result<(), Error> {
+        let mut filler = Filler::new(to);
+        for item in from {
+            let (key, value) = item.map_err(|error| self.failure(error))?;
+            check(&value, &key)?;
+            self.push(&mut filler, (key, value))?;
+        }
+        self.finish(filler)
+    }
+
+    /// The events, whose frames may be in pieces.
+    fn pieces(&mut self, from: &Tree, to: &Tree) -> Result<(), Error> {
+        let mut filler = Filler::new(to);
+        let mut frame: Option<(IVec, Vec<u8>)> = None;
+        for item in from {
+            let (key, value) = item.map_err(|error| self.failure(error))?;
+            match &mut frame {
+                Some((first, frame)) if key.len() > first.len() && key.starts_with(first) => {
+                    frame.extend_from_slice(&value);
+                }
+                before => {
+                    if let Some((first, frame)) = before.replace((key.clone(), value.to_vec())) {
+                        check(&frame, &first)?;
+                    }
+                }
+            }
+            self.push(&mut filler, (key, value))?;
+        }
+        if let Some((first, frame)) = frame {
+            check(&frame, &first)?;
+        }
+        self.finish(filler)
+    }
+
+    /// The chunks, joined where that is possible, and where they lie by number; whether there
+    /// may be more to be joined.
+    fn chunks(
+        &mut self,
+        from: &Trees,
+        boundaries: &[u64],
+        decimals: impl Fn(u32) -> u8 + std::marker::Copy,
+    ) -> Result<bool, Error> {
+        let trees = self.store.trees();
+        let (mut chunks, mut order) = (Filler::new(&trees.chunk), Filler::new(&trees.order));
+        let mut joiner = Joiner::new(JOINS);
+        for item in &from.chunk {
+            let (key, value) = item.map_err(|error| self.failure(error))?;
+            let (header, _) = Header::read(&value)?;
+            if key != header.key() {
+                return Err(Error::damaged(format!("chunk {} lies in the place of another", header.place())));
+            }
+            for chunk in joiner.push((header, value.to_vec()), boundaries, decimals)? {
+                self.chunk(chunk, &mut chunks, &mut order)?;
+            }
+        }
+        for chunk in joiner.finish(decimals)? {
+            self.chunk(chunk, &mut chunks, &mut order)?;
+        }
+        self.finish(chunks)?;
+        self.finish(order)?;
+        Ok(joiner.is_spent())
+    }
+
+    fn chunk(
+        &mut self,
+        (header, chunk): (Header, Vec<u8>),
+        chunks: &mut Filler,
+        order: &mut Filler,
+    ) -> Result<(), Error> {
+        self.push(chunks, (header.key().into(), chunk.into()))?;
+        if header.origin == Origin::Live {
+            let place = header.first.as_ms().to_be_bytes();
+            let key = chunk::order_key(header.group, header.first_seq);
+            self.push(order, (key.into(), IVec::from(&place)))?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, filler: &mut Filler, (key, value): (IVec, IVec)) -> Result<(), Error> {
+        self.live += bytes_of(&key, &value);
+        self.unflushed += value.len();
+        filler.push(key, value).map_err(|error| self.failure(error))?;
+        if self.unflushed >= FLUSH_BYTES {
+            self.unflushed = 0;
+            self.store.flush()?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, mut filler: Filler) -> Result<(), Error> {
+        filler.settle(0).map_err(|error| self.failure(error))
+    }
+
+    fn failure(&self, error: sled::Error) -> Error {
+        store::failure(self.store.dir(), error)
+    }
+}
+
+/// Fills a tree so that its leaves have next to no garbage.
+struct Filler {
+    tree: Tree,
+    /// Keys that are set to nothing yet.
+    ahead: VecDeque<(IVec, IVec)>,
+}
+
+impl Filler {
+    fn new(tree: &Tree) -> Self {
+        Self { tree: tree.clone(), ahead: VecDeque::with_capacity(AHEAD + 1) }
+    }
+
+    fn push(&mut self, key: IVec, value: IVec) -> sled::Result<()> {
+        self.tree.insert(&key, IVec::default())?;
+        self.ahead.push_back((key, value));
+        self.settle(AHEAD)
+    }
+
+    /// Sets values until so many are left to be set.
+    fn settle(&mut self, left: usize) -> sled::Result<()> {
+        while self.ahead.len() > left {
+            let Some((key, value)) = self.ahead.pop_front() else { break };
+            self.tree.insert(key, value)?;
+        }
+        Ok(())
+    }
+}
+
+fn check(frame: &[u8], key: &[u8]) -> Result<(), Error> {
+    codec::payload(frame).map(drop).map_err(Error::reading(|| format!("the entry of key {}", shown(key))))
+}
+
+/// A key as it can be told.
+fn shown(key: &[u8]) -> String {
+    key.escape_ascii().to_string()
+}
+
+fn bytes_of(key: &[u8], value: &[u8]) -> u64 {
+    u64::try_from(key.len() + value.len()).unwrap_or(0)
+}
+
+/// Bytes that are free for us where a directory lies.
+fn free_bytes(dir: &Path) -> Result<u64, Error> {
+    let figures = statvfs(dir).map_err(|error| Error::Io { path: dir.to_owned(), source: error.into() })?;
+    Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
+}
+
+/// Opens a database that this process has closed a moment ago: a thread of sled may hold its lock still.
+fn open_patiently(dir: &Path) -> Result<Store, Error> {
+    let mut opened = Store::open(dir);
+    for _ in 1..LOCK_ATTEMPTS {
+        if !matches!(opened, Err(Error::Locked { .. })) {
+            break;
+        }
+        std::thread::park_timeout(LOCK_PAUSE);
+        opened = Store::open(dir);
+    }
+    opened
+}
+
+fn remove(dir: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(dir)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn sync_parent(path: &Path) -> Result<(), Error> {
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+fn sync_dir(dir: &Path) -> Result<(), Error> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(at(dir))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { path, source }
+}
