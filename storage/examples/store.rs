@@ -260,6 +260,13 @@ fn retention(dir: &Path, bytes: i64, cycles: i64) {
     log.limit(Limits { max_bytes: u64::try_from(bytes).unwrap(), ..Limits::default() });
     let mut machine = Machine::new(1_795_346_634_007);
     let mut state = State::default();
+    let mut step = |log: &mut Log, at: Timestamp, input: Input| {
+        let done = log.append(at, decide(&state, &LocalTime::utc(at), input)).unwrap();
+        done.records.iter().for_each(|record| state.apply(record));
+        while done.sealed && log.prune(at, &state).unwrap() {}
+    };
+    let starting = Input::Starting { version: "bench".into(), config: None, rules: Box::default() };
+    step(&mut log, Timestamp::from_ms(machine.begin_ms), starting);
     // Some two bytes a sample.
     let ticks = bytes / 80;
     for cycle in 1..=cycles {
@@ -267,10 +274,7 @@ fn retention(dir: &Path, bytes: i64, cycles: i64) {
             let (at, sample) = machine.sample();
             let elapsed = Some(Duration::from_millis(u64::try_from(TICK_MS).unwrap()));
             let pass = Pass { at, sample, elapsed, ..Pass::default() };
-            let events = decide(&state, &LocalTime::utc(at), Input::Sampled(Box::new(pass)));
-            let done = log.append(at, events).unwrap();
-            done.records.iter().for_each(|record| state.apply(record));
-            while done.sealed && log.prune(at, &state).unwrap() {}
+            step(&mut log, at, Input::Sampled(Box::new(pass)));
         }
         std::thread::sleep(IDLE / 2);
         let size = log.reader().log_bytes().unwrap();

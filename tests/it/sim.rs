@@ -43,5 +43,5 @@ fn every_life_keeps_the_promises_of_the_core() {
     eprintln!("{lives} lives in {} s: {told:?}", took.as_secs());
     // Lives in which nothing happens would keep any promise.
     assert!(told.crashes > lives && told.sealed > 0 && told.taken > lives && told.alerts > lives, "{told:?}");
-    assert!(told.again > 0 && told.starts > 0 && told.clock_steps > 0, "{told:?}");
+    assert!(told.again > 0 && told.pruned > 0 && told.starts > 0 && told.clock_steps > 0, "{told:?}");
 }

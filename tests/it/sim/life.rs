@@ -21,7 +21,7 @@ use systembot_model::{
     service::Outcome,
 };
 use systembot_storage::{
-    Error, Log, Reader,
+    Error, Limits, Log, Reader,
     query::{History, Request, Row, answer},
 };
 use tempfile::TempDir;
@@ -76,6 +76,8 @@ pub(super) struct Told {
     pub(super) taken: u64,
     pub(super) again: u64,
     pub(super) dropped: u64,
+    /// Samples that were let go.
+    pub(super) pruned: u64,
 }
 
 impl Told {
@@ -90,16 +92,24 @@ impl Told {
         self.taken += other.taken;
         self.again += other.again;
         self.dropped += other.dropped;
+        self.pruned += other.pruned;
     }
 }
 
 /// What the owner wants.
 struct Owner {
     rules: Rules,
+    /// What of the log is kept.
+    limits: Limits,
 }
 
 impl Owner {
-    /// The one place where a life opens its log: what the owner sets about storage belongs here.
+    /// Some let go of little, some of much.
+    fn limits(random: &mut Random) -> Limits {
+        let retention = *random.of(&[Duration::MAX, Duration::from_secs(6 * 3_600)]);
+        Limits { retention, max_bytes: *random.of(&[u64::MAX, 300_000]), ..Limits::default() }
+    }
+
     fn open(&self, data_dir: &Path, clock: &Arc<SimClock>) -> Engine {
         let clock: Arc<dyn Clock> = Arc::<SimClock>::clone(clock);
         patiently(|| Engine::open(data_dir, Arc::clone(&clock)))
@@ -146,11 +156,13 @@ impl Life {
         ];
         let destinations = vec![Address::bridge(), Address::new("xmpp:me@example.org")];
         let rules = Rules { name: "leela".into(), services, destinations, ..Rules::default() };
+        let mut random = Random(seed);
+        let limits = Owner::limits(&mut random);
         Self {
-            random: Random(seed),
+            random,
             dir,
             clock: Arc::new(SimClock::new()),
-            owner: Owner { rules },
+            owner: Owner { rules, limits },
             machine: Machine::new(),
             engine: None,
             opened: None,
@@ -173,6 +185,7 @@ impl Life {
         }
         self.crash();
         self.look();
+        self.prune();
         self.told
     }
 
@@ -233,6 +246,7 @@ impl Life {
             _ => {
                 self.crash();
                 self.look();
+                self.prune();
                 self.start();
             }
         }
@@ -436,6 +450,24 @@ impl Life {
         self.take(&Input::ConfigurationRead(Ok(Reread { rules, changed: vec!["thresholds".into()] })));
     }
 
+    /// Lets go of what is beyond the limits; what is left gives the same state.
+    fn prune(&mut self) {
+        let mut log = patiently(|| Log::open(&self.data_dir().join("log")));
+        let before = log.reader().samples().unwrap();
+        let state = log.load_state().unwrap();
+        log.limit(self.owner.limits);
+        while log.prune(self.clock.now(), &state).unwrap() {}
+        // There is none before the first.
+        let _ = std::fs::remove_file(self.data_dir().join("checkpoint"));
+        same(&log.load_state().unwrap(), &state, "after pruning");
+        let rows = asked(&log.reader(), &state, &Request::Verify);
+        let [Row::Verified(verified)] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!(verified.faults, [""; 0]);
+        let after = log.reader().samples().unwrap();
+        assert_eq!(after, verified.samples);
+        self.told.pruned += before - after;
+    }
+
     /// Checks the log as a whole, which nobody has open.
     fn look(&mut self) {
         drop(self.opened.take());
@@ -461,8 +493,10 @@ impl Life {
         let rows = asked(&reader, &fold, &Request::Verify);
         let [Row::Verified(verified)] = rows.as_slice() else { panic!("{rows:?}") };
         assert_eq!(verified.faults, [""; 0]);
-        assert_eq!(verified.records, fold.seq.get());
-        assert_eq!(verified.samples, u64::try_from(self.samples.len()).unwrap());
+        if self.told.pruned == 0 {
+            assert_eq!(verified.records, fold.seq.get());
+            assert_eq!(verified.samples, u64::try_from(self.samples.len()).unwrap());
+        }
         assert_eq!(std::fs::read_dir(self.data_dir().join("log/blobs")).unwrap().count(), 0);
         let count = |kind: &str| {
             u64::try_from(records.iter().filter(|record| record.event.kind() == kind).count()).unwrap()
@@ -471,6 +505,7 @@ impl Life {
         self.told = Told {
             crashes: self.told.crashes,
             clock_steps: self.told.clock_steps,
+            pruned: self.told.pruned,
             sealed: self.ticks / 240,
             records: fold.seq.get(),
             samples: verified.samples,
@@ -525,6 +560,12 @@ impl Life {
             assert!(found.is_sorted_by_key(|(at, ..)| *at), "out of order");
             expected.sort();
             found.sort();
+            if self.told.pruned > 0 {
+                // Of what is left, each is one that was recorded.
+                let mut all = expected.iter();
+                assert!(found.iter().all(|sample| all.any(|other| other == sample)), "a sample of nobody's");
+                continue;
+            }
             assert!(
                 found == expected,
                 "{} samples of {} from {since} to {until}",
