@@ -24,6 +24,7 @@ use crate::{
     event, hot,
     import::Importing,
     reader::Reader,
+    salvage::{self, Salvage},
     store::{self, Put, Store},
     view::{Sealed, Shared},
 };
@@ -36,8 +37,10 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// changed. A log is raised to a later format with its first event of a kind that the one before lacks: until then
 /// an older program may read it still, and from then on it is told to leave it alone.
 const KINDS_BY_FORMAT: [usize; 2] = [29, 37];
-const FORMAT_KEY: &[u8] = b"format";
-const ID_KEY: &[u8] = b"id";
+pub(crate) const FORMAT_KEY: &[u8] = b"format";
+pub(crate) const ID_KEY: &[u8] = b"id";
+/// Number that a salvaged log goes on after, whatever became of its records: none is given twice.
+pub(crate) const NEWEST_KEY: &[u8] = b"newest";
 /// One more than the number of the newest imported tick.
 pub(crate) const IMPORTED_KEY: &[u8] = b"imported";
 
@@ -106,6 +109,8 @@ impl Log {
     }
 
     fn open_at(dir: &Path, known: Option<Seq>) -> Result<Self, Error> {
+        salvage::finish(dir).map_err(|source| Error::Io { path: dir.to_owned(), source })?;
+        salvage::check(dir)?;
         let store = Store::open(dir)?;
         if let Some(known) = known {
             let mut left = event::after(store.trees(), known)?;
@@ -125,7 +130,8 @@ impl Log {
         let (parts, newest) = hot::survey(store.trees())?;
         let next_tick = newest.map_or(0, |(tick, _)| tick + 1).max(sealed.ticks);
         let ticked = newest.map_or(Seq::ZERO, |(_, seq)| seq).max(sealed.seq);
-        let seq = event::newest(store.trees())?.max(ticked);
+        let told = meta::<u64>(&store, NEWEST_KEY)?.map_or(Seq::ZERO, Seq::new);
+        let seq = event::newest(store.trees())?.max(ticked).max(told);
         let imported = meta::<u64>(&store, IMPORTED_KEY)?.unwrap_or(0);
         let (shared, catalogue) = (Arc::new(Shared::default()), Arc::new(catalogue));
         if known.is_some_and(|known| seq < known) {
@@ -151,6 +157,8 @@ impl Log {
         log.publish();
         if let Some(known) = log.checkpointed(is_new).filter(|known| *known > seq) {
             log.shared.lose(seq.next(), known);
+            log.seq = known;
+            log.publish();
         }
         while log.is_seal_due() {
             log.seal()?;
@@ -193,10 +201,17 @@ impl Log {
     /// there when it was opened.
     ///
     /// sled cuts off silently what follows a damaged place among its newest writes, so the checkpoint is the one
-    /// witness; what was recorded after it may be lost besides. The numbers are given again.
+    /// witness; what was recorded after it may be lost besides. No number is given again. The file may hold some of
+    /// them still, see [`crate::salvage()`].
     #[must_use]
     pub fn lost(&self) -> Option<(Seq, Seq)> {
         self.shared.lost()
+    }
+
+    /// The newest salvage that it has been through.
+    #[must_use]
+    pub fn salvaged(&self) -> Option<Salvage> {
+        salvage::newest(self.store.as_ref()?.trees())
     }
 
     /// The log's directory.
@@ -411,14 +426,13 @@ struct Identity {
 /// Checks the format of the database, or gives a new one its format and id.
 fn identify(store: &Store) -> Result<Identity, Error> {
     match meta::<u16>(store, FORMAT_KEY)? {
-        Some(format) if (1..=format_at(KINDS_BY_FORMAT.len())).contains(&format) => {
+        Some(format) => {
+            check_format(format)?;
             let id = meta(store, ID_KEY)?.ok_or_else(|| Error::damaged("the log has no id"))?;
             Ok(Identity { id, format, is_new: false })
         }
-        Some(format) => Err(Error::Newer { what: format!("the log (format {format})") }),
         None => {
-            // The one source of randomness in std; nothing secret hangs on it.
-            let id = RandomState::new().build_hasher().finish();
+            let id = new_id();
             let value = codec::encode(&id).map_err(Error::writing("the log's id"))?;
             store.write(vec![format_put(1)?, Put::meta(ID_KEY.to_vec(), value)])?;
             Ok(Identity { id, format: 1, is_new: true })
@@ -426,7 +440,26 @@ fn identify(store: &Store) -> Result<Identity, Error> {
     }
 }
 
-fn format_put(format: u16) -> Result<Put, Error> {
+/// Refuses a format that a later version of the program wrote.
+pub(crate) fn check_format(format: u16) -> Result<(), Error> {
+    if (1..=newest_format()).contains(&format) {
+        return Ok(());
+    }
+    Err(Error::Newer { what: format!("the log (format {format})") })
+}
+
+/// The newest format that this program knows.
+pub(crate) fn newest_format() -> u16 {
+    format_at(KINDS_BY_FORMAT.len())
+}
+
+/// A number that no other log has.
+pub(crate) fn new_id() -> u64 {
+    // The one source of randomness in std; nothing secret hangs on it.
+    RandomState::new().build_hasher().finish()
+}
+
+pub(crate) fn format_put(format: u16) -> Result<Put, Error> {
     let value = codec::encode(&format).map_err(Error::writing("the log's format"))?;
     Ok(Put::meta(FORMAT_KEY.to_vec(), value))
 }

@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     event::{self, EventFilter, Events},
     query::SeriesInfo,
+    salvage::{self, Salvage},
     scan::{Query, Records, Scan},
     series::Totals,
     store::{self, Trees},
@@ -167,6 +168,14 @@ impl Reader {
     /// Records that were there once, see [`crate::Log::lost`].
     pub(crate) fn lost(&self) -> Option<(Seq, Seq)> {
         self.shared.lost()
+    }
+
+    /// The newest salvage that the log has been through.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] while the log cannot be opened.
+    pub fn salvaged(&self) -> Result<Option<Salvage>, Error> {
+        Ok(salvage::newest(self.trees()?))
     }
 
     /// A cut through the log as it is now.

@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Where the reading process finds its log.
 const DIR: &str = "SYSTEMBOT_DAMAGED_DIR";
 /// Steps of the whole log: two seals, and a part of the ring.
-const STEPS: i64 = 600;
+pub(crate) const STEPS: i64 = 600;
 /// The newest record of the last checkpoint.
 const CHECKPOINTED: u64 = 640;
 /// Ticks that are sealed together.
@@ -36,7 +36,7 @@ const SEAL_TICKS: usize = 240;
 /// Ticks that are appended together: the ring has room for 16 more than are sealed.
 const TOGETHER: usize = 16;
 /// Bytes of a page of most disks and file systems.
-const PAGE: usize = 4_096;
+pub(crate) const PAGE: usize = 4_096;
 
 /// What happens to a log's directory.
 type Damage<'a> = &'a dyn Fn(&Path);
@@ -193,14 +193,14 @@ fn say(word: &str, what: &impl ToString) {
 /// When the log was closed and opened again before its files change. It then has a snapshot, and what that covers
 /// is read when it is needed; what came later is read when the log is opened.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Reopened {
+pub(crate) enum Reopened {
     Never,
     Halfway,
     AtTheEnd,
 }
 
 /// A log with ticks in ring and chunks, events between them, and a checkpoint as of the last seal.
-fn whole(reopened: Reopened) -> World {
+pub(crate) fn whole(reopened: Reopened) -> World {
     let mut world = World::new();
     let mut state = State::default();
     for i in 0..STEPS {
@@ -221,7 +221,7 @@ fn whole(reopened: Reopened) -> World {
     world
 }
 
-fn step(i: i64) -> Vec<Event> {
+pub(crate) fn step(i: i64) -> Vec<Event> {
     let names: Vec<String> = (0..40).map(|name| format!("metric_{name}")).collect();
     let value = f64::from(i32::try_from(i * 7_919 % 10_007).unwrap()) / 7.0;
     let readings: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), value)).collect();
@@ -236,7 +236,7 @@ fn truth() -> Vec<Record> {
     (1..).zip(events).map(record).collect()
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -250,27 +250,27 @@ fn copy_dir(from: &Path, to: &Path) {
 }
 
 /// sled's snapshots: where it begins to read.
-fn snapshots(log: &Path) -> Vec<PathBuf> {
+pub(crate) fn snapshots(log: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
     paths.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("snap")).collect()
 }
 
-fn overwrite(path: &Path, offset: usize, bytes: &[u8]) {
+pub(crate) fn overwrite(path: &Path, offset: usize, bytes: &[u8]) {
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
     file.write_all_at(bytes, u64::try_from(offset).unwrap()).unwrap();
 }
 
-fn flip(path: &Path, offset: usize) {
+pub(crate) fn flip(path: &Path, offset: usize) {
     let byte = fs::read(path).unwrap()[offset];
     overwrite(path, offset, &[byte ^ 0x20]);
 }
 
-fn truncate(path: &Path, length: usize) {
+pub(crate) fn truncate(path: &Path, length: usize) {
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
     file.set_len(u64::try_from(length).unwrap()).unwrap();
 }
 
-fn replace_by_directory(path: &Path) {
+pub(crate) fn replace_by_directory(path: &Path) {
     fs::remove_file(path).unwrap();
     fs::create_dir(path).unwrap();
 }
@@ -377,7 +377,7 @@ fn a_check_tells_what_does_not_read_back() {
 }
 
 /// A log of two groups of series: two chunks each, five ticks in the ring, and an event with every tenth tick.
-fn small() -> World {
+pub(crate) fn small() -> World {
     let mut world = World::new();
     let names: Vec<String> = (0..12).map(|name| format!("metric_{name}")).collect();
     for i in 0..485 {
@@ -393,7 +393,7 @@ fn small() -> World {
 }
 
 /// Changes a tree behind the log's back, where the database itself finds nothing wrong.
-fn edit(world: &World, tree: &str, work: &dyn Fn(&sled::Tree)) {
+pub(crate) fn edit(world: &World, tree: &str, work: &dyn Fn(&sled::Tree)) {
     let mut attempts = 0;
     let db = loop {
         // The log that was just closed may hold its lock for a moment.
@@ -409,7 +409,7 @@ fn edit(world: &World, tree: &str, work: &dyn Fn(&sled::Tree)) {
 }
 
 /// Changes the last byte but ten of the value at a place.
-fn spoil(place: usize) -> impl Fn(&sled::Tree) {
+pub(crate) fn spoil(place: usize) -> impl Fn(&sled::Tree) {
     move |tree| {
         let (key, value) = tree.iter().nth(place).unwrap().unwrap();
         let mut value = value.to_vec();
@@ -419,7 +419,7 @@ fn spoil(place: usize) -> impl Fn(&sled::Tree) {
     }
 }
 
-fn remove(place: usize) -> impl Fn(&sled::Tree) {
+pub(crate) fn remove(place: usize) -> impl Fn(&sled::Tree) {
     move |tree| {
         let (key, _) = tree.iter().nth(place).unwrap().unwrap();
         tree.remove(key).unwrap();

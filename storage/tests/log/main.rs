@@ -7,6 +7,7 @@
 //! - `query`: the answers
 //! - `kill`: a child that appends, killed at random moments
 //! - `damage`: bytes that change on disk
+//! - `salvage`: a new log from what a damaged one still holds
 //! - `remote`: the control socket
 
 #![allow(
@@ -25,5 +26,6 @@ mod import;
 mod kill;
 mod query;
 mod remote;
+mod salvage;
 mod scan;
 mod world;
