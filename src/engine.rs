@@ -10,7 +10,7 @@ use systembot_model::{
     decide, due, effects, owed,
     summary::summary,
 };
-use systembot_storage::{Log, query::Row};
+use systembot_storage::{Error, Log, query::Row};
 use tokio::{
     runtime::Handle,
     select,
@@ -22,6 +22,7 @@ use tracing::{debug, error, info, warn};
 use crate::{
     clock::Clock,
     inbox::{Answered, Asked, Ends, Entry, HandOut, in_zone},
+    salvage,
 };
 
 /// Longest wait for an input: the wall clock may have been set since a deadline was looked up.
@@ -39,6 +40,10 @@ pub struct Engine {
     waiting: Vec<(Question, oneshot::Sender<Answered>)>,
     /// Samples that this run recorded.
     samples: u64,
+    /// What is wrong with the log, until it is mended.
+    damage: Option<String>,
+    /// Steady time until which a log that was just mended is not mended again.
+    whole_until: Option<Duration>,
 }
 
 /// What the engine needs while it runs.
@@ -62,19 +67,25 @@ impl Engine {
     /// Opens the log below a data directory and folds its state.
     ///
     /// # Errors
-    /// As [`Log::open`]; above all [`systembot_storage::Error::Locked`] where another process holds it.
-    pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, systembot_storage::Error> {
+    /// As [`Log::open`]; above all [`Error::Locked`] where another process holds it. One that has lost records is
+    /// [`Error::Damaged`].
+    pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let log = Log::open(&data_dir.join("log"))?;
         if let Some((first, last)) = log.lost() {
-            warn!(
-                "records {} to {} were in the log once and are lost: its newest writes are damaged; `systembot verify` \
-                 tells more",
-                first.get(),
-                last.get()
-            );
+            let (first, last) = (first.get(), last.get());
+            return Err(Error::Damaged { what: format!("the records {first} to {last} are lost") });
         }
         let state = log.load_state()?;
-        Ok(Self { log, state, clock, waiting: Vec::new(), samples: 0 })
+        let (waiting, samples) = (Vec::new(), 0);
+        Ok(Self { log, state, clock, waiting, samples, damage: None, whole_until: None })
+    }
+
+    /// What became of a damaged log, if that is not recorded yet.
+    #[must_use]
+    pub fn untold(&self) -> Option<Input> {
+        let salvage = self.log.salvaged()?;
+        let is_told = self.state.salvaged.as_ref().is_some_and(|told| told.seq > salvage.newest);
+        (!is_told).then(|| Input::Salvaged(salvage::told(self.log.dir(), &salvage)))
     }
 
     /// The state as of the newest record.
@@ -93,7 +104,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of the log's append; then nothing is changed, and the same input may be tried again.
-    pub fn step(&mut self, input: &Input) -> Result<Vec<Effect>, systembot_storage::Error> {
+    pub fn step(&mut self, input: &Input) -> Result<Vec<Effect>, Error> {
         let now = self.now(input);
         let events = decide(&self.state, &now, input.clone());
         let records = self.append(&now, events)?;
@@ -144,6 +155,9 @@ impl Engine {
                 Next::Nothing => {}
             }
             pause = Duration::ZERO;
+            if let Some(damage) = self.damage.take() {
+                self.mend(&damage, &mut desk);
+            }
         }
         self.checkpoint();
     }
@@ -176,6 +190,7 @@ impl Engine {
                 // Who asked may have gone.
                 let _ = reply.send((self.log.reader(), self.state.clone()));
             }
+            Asked::Mend(damage) => self.damage = Some(damage),
             Asked::Pulse(reply) => {
                 // As above.
                 let _ = reply.send(summary(&self.state, self.samples));
@@ -189,7 +204,7 @@ impl Engine {
         let effects = loop {
             match self.step(&input) {
                 Ok(effects) => break effects,
-                Err(error @ systembot_storage::Error::TooLarge { .. }) => {
+                Err(error @ Error::TooLarge { .. }) => {
                     // Every part of an event has a limit, so this is a mistake of ours; retrying would not end.
                     error!(%error, "an event was left out");
                     break Vec::new();
@@ -222,16 +237,39 @@ impl Engine {
                 Err(_) => {}
             }
         }
-        if let Err(error) = self.log.reopen() {
-            debug!(%error, "the log cannot be opened yet");
+        match self.log.reopen() {
+            Ok(()) => {}
+            Err(error @ Error::Damaged { .. }) => self.mend_quietly(&error.to_string()),
+            Err(error) => debug!(%error, "the log cannot be opened yet"),
         }
     }
 
-    fn append(
-        &mut self,
-        now: &LocalTime,
-        events: Vec<Event>,
-    ) -> Result<Vec<Record>, systembot_storage::Error> {
+    /// Puts a new log in the place of a damaged one, and tells what is lost.
+    fn mend(&mut self, damage: &str, desk: &mut Desk<'_>) {
+        self.mend_quietly(damage);
+        if let Some(input) = self.untold() {
+            self.input(input, desk);
+        }
+    }
+
+    /// Puts a new log in the place of a damaged one. The state stays as it is: it knows more than the log now does.
+    fn mend_quietly(&mut self, damage: &str) {
+        let now = self.clock.steady();
+        if self.whole_until.is_some_and(|until| now < until) {
+            error!("{damage}; the log was mended a short while ago, and is left as it is");
+            return;
+        }
+        self.whole_until = Some(now + salvage::WHOLE);
+        warn!("{damage}; mending the log");
+        // It tells the new log which numbers were given.
+        self.checkpoint();
+        match self.log.mend(self.clock.now()) {
+            Ok(mended) => warn!("{}", salvage::told(self.log.dir(), &mended).sentence()),
+            Err(error) => error!(%error, "the log cannot be mended"),
+        }
+    }
+
+    fn append(&mut self, now: &LocalTime, events: Vec<Event>) -> Result<Vec<Record>, Error> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
@@ -245,6 +283,9 @@ impl Engine {
         }
         if let Some(error) = appended.problem {
             warn!(%error, "older ticks could not be packed; it is tried again with the next one");
+            if matches!(error, Error::Damaged { .. }) {
+                self.damage = Some(error.to_string());
+            }
         }
         if appended.sealed {
             self.checkpoint();
@@ -267,6 +308,7 @@ impl Engine {
             | Input::RestartFinished(_)
             | Input::Checked { .. }
             | Input::ConfigurationRead(_)
+            | Input::Salvaged(_)
             | Input::Woken
             | Input::Leaving
             | Input::Stopping => now,
@@ -358,6 +400,7 @@ fn log_record(record: &Record) {
         }
         Event::ClockStepped { by_ms } => warn!(seq, by_ms, "the clock was set"),
         Event::Noted { subject, text } => warn!(seq, "{subject}: {text}"),
+        Event::Salvaged { saved, lost } => warn!(seq, saved, lost, "the log was damaged and is mended"),
         Event::Cleared { subject } => info!(seq, "{subject}: well again"),
         Event::MessageDropped { messages, reason } => {
             info!(seq, count = messages.len(), "messages dropped: {reason}")
@@ -398,7 +441,6 @@ fn log_record(record: &Record) {
         | Event::ServiceSeen { .. }
         | Event::AddressChanged { .. }
         | Event::Imported { .. }
-        | Event::Salvaged { .. }
         | Event::Asked { .. }
         | Event::Answered { .. }
         | Event::AddressFetched { .. } => debug!(seq, kind, "record {seq}"),

@@ -15,6 +15,8 @@ pub mod local;
 pub mod logging;
 pub mod notify;
 pub mod run;
+pub mod salvage;
 pub mod sampler;
+pub mod scrub;
 pub mod supervise;
 pub mod transport;

@@ -63,6 +63,8 @@ pub struct State {
     pub public: PublicAddress,
     /// Questions whose answer is being fetched, by the number of the record that asked.
     pub questions: BTreeMap<Seq, (Address, Question)>,
+    /// The newest record of a damaged log that was mended.
+    pub salvaged: Option<Record>,
 }
 
 /// One run of the daemon.
@@ -248,7 +250,8 @@ impl State {
                     self.questions.remove(number);
                 }
             }
-            Event::Heard { .. } | Event::AddressChanged { .. } | Event::Salvaged { .. } => {}
+            Event::Salvaged { .. } => self.salvaged = Some(record.clone()),
+            Event::Heard { .. } | Event::AddressChanged { .. } => {}
         }
     }
 

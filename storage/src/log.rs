@@ -108,6 +108,19 @@ impl Log {
         Ok(())
     }
 
+    /// Puts a new log in the place of this one, which is damaged, see [`crate::salvage()`]. Readers that there are read
+    /// the damaged one until they are dropped.
+    ///
+    /// # Errors
+    /// As [`crate::salvage()`], and those of opening; the log refuses to write then until [`Log::reopen`] succeeds.
+    pub fn mend(&mut self, at: Timestamp) -> Result<Salvage, Error> {
+        self.store = None;
+        self.is_failed = true;
+        let salvage = salvage::salvage(&self.dir, at, &mut |_| {})?;
+        *self = Self::open_at(&self.dir, None)?;
+        Ok(salvage)
+    }
+
     fn open_at(dir: &Path, known: Option<Seq>) -> Result<Self, Error> {
         salvage::finish(dir).map_err(|source| Error::Io { path: dir.to_owned(), source })?;
         salvage::check(dir)?;
@@ -215,7 +228,8 @@ impl Log {
     }
 
     /// The log's directory.
-    pub(crate) fn dir(&self) -> &Path {
+    #[must_use]
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 

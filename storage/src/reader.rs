@@ -11,6 +11,7 @@ use crate::{
     query::SeriesInfo,
     salvage::{self, Salvage},
     scan::{Query, Records, Scan},
+    scrub::{self, Scrubbed},
     series::Totals,
     store::{self, Trees},
     view::{Shared, View},
@@ -176,6 +177,14 @@ impl Reader {
     /// [`Error::Failed`] while the log cannot be opened.
     pub fn salvaged(&self) -> Result<Option<Salvage>, Error> {
         Ok(salvage::newest(self.trees()?))
+    }
+
+    /// Reads some of the log and checks that it is as it was written; gives where to go on, `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where something is not.
+    pub fn scrub(&self, from: Scrubbed) -> Result<Option<Scrubbed>, Error> {
+        scrub::scrub(self.trees()?, from)
     }
 
     /// A cut through the log as it is now.

@@ -10,6 +10,7 @@
 //! - `doctor`: what it finds of all that an owner gets wrong.
 //! - `package`: what the packages are made of.
 //! - `cli`: the command line as scripts and terminals see it.
+//! - `salvage`: a damaged log is mended, and told.
 //! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
 #![allow(
     clippy::unwrap_used,
@@ -34,6 +35,7 @@ mod outage;
 mod package;
 mod reload;
 mod run;
+mod salvage;
 mod services;
 mod systemd;
 mod tidy;

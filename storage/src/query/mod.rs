@@ -14,7 +14,7 @@ use systembot_model::{
     Pattern, Seq, Series, State, Timestamp, alert::Alert, event::Record, service, window::Trend,
 };
 
-use crate::{error::Error, event::EventFilter, reader::Reader};
+use crate::{error::Error, event::EventFilter, reader::Reader, salvage::Salvage};
 
 /// Whoever takes the rows wants no more of them: a closed pipe, a connection that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -277,6 +277,8 @@ pub struct Status {
     pub latest: Vec<(Trend, Timestamp, Vec<f64>)>,
     /// Watched services, in the order of the configuration.
     pub services: Vec<service::Line>,
+    /// The newest salvage that the log has been through.
+    pub salvaged: Option<Salvage>,
 }
 
 /// An alert with what it was judged by.

@@ -78,7 +78,7 @@ pub(super) struct Gathered {
 struct Walked {
     found: Found,
     /// Changes of single keys by page: what their keys begin with is known when all pages are.
-    changes: HashMap<u64, Vec<(u64, Vec<u8>, Option<Place>)>>,
+    changes: HashMap<u64, Vec<Change>>,
     /// What all keys of a page began with, by page and position.
     prefixes: BTreeMap<(u64, u64), Vec<u8>>,
     ticks: BTreeMap<(u64, u16), Place>,
@@ -89,6 +89,12 @@ struct Walked {
     before: HashMap<u64, (u64, u64)>,
     newer: Option<String>,
 }
+
+/// Position, rest of the key, and the value, if it was not removed.
+type Change = (u64, Vec<u8>, Option<Place>);
+
+/// What a value is, and its key, where it tells that itself.
+type Told = Option<(Kind, Vec<u8>)>;
 
 /// Values by the page they are on (none outside of pages), what they are by what they hold, and key.
 type Found = HashMap<(Option<u64>, Option<Kind>, Vec<u8>), Copies>;
@@ -239,7 +245,7 @@ impl Walked {
     }
 
     /// What a value is, and its key, if it tells that itself; `None` for a tick, which is taken by its number.
-    fn content(&mut self, value: &[u8], lsn: u64, at: u64) -> Option<(Option<(Kind, Vec<u8>)>, Place)> {
+    fn content(&mut self, value: &[u8], lsn: u64, at: u64) -> Option<(Told, Place)> {
         let checked = codec::payload(value);
         let place = Place { lsn, at, bytes: value.len(), is_frame: checked.is_ok() };
         if let Err(CodecError::Version(_)) = checked

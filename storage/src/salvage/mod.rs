@@ -37,6 +37,8 @@ const KEPT: usize = 2;
 const KEPT_PREFIX: &str = "log.damaged-";
 /// Attempts to get the lock of a damaged log, or of a new one that was just closed.
 const LOCK_ATTEMPTS: u32 = 250;
+/// Attempts after which a lock that this process has itself is taken for one that nobody will give back.
+const OWN_ATTEMPTS: u32 = 100;
 /// Pause between two of them.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
@@ -53,7 +55,8 @@ pub struct Salvage {
     pub lost: u64,
     /// Whether more may be lost, of which nothing tells any more.
     pub is_at_least: bool,
-    /// Samples that are lost of records that were saved, about; a record holds samples in several places.
+    /// Samples that are lost besides, about: of records that were saved, whose samples lie in several places, and of
+    /// imports.
     pub samples: u64,
     /// Name of the directory, beside the log, that has the damaged one; none where there was nothing to keep.
     pub kept: Option<String>,
@@ -169,10 +172,10 @@ fn lock(dir: &Path) -> Result<Option<File>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Io { path, source }),
     };
-    for _ in 0..LOCK_ATTEMPTS {
+    for attempt in 0..LOCK_ATTEMPTS {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
-            Err(TryLockError::WouldBlock) if is_own(&file) => return Ok(None),
+            Err(TryLockError::WouldBlock) if attempt >= OWN_ATTEMPTS && is_own(&file) => return Ok(None),
             Err(TryLockError::WouldBlock) => std::thread::park_timeout(LOCK_PAUSE),
             // A file system without locks has none that sled could take.
             Err(TryLockError::Error(_)) => return Ok(None),

@@ -47,6 +47,11 @@ impl Spans {
             .sum()
     }
 
+    /// The least one that is not below another number.
+    pub(crate) fn next(&self, number: u64) -> Option<u64> {
+        if self.has(number) { Some(number) } else { self.0.range(number..).next().map(|(first, _)| *first) }
+    }
+
     /// The greatest one.
     pub(crate) fn last(&self) -> Option<u64> {
         self.0.last_key_value().map(|(_, last)| *last)

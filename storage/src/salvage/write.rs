@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use systembot_model::{Record, Seq, Series, Timestamp};
+use systembot_model::{Event, Record, Seq, Series, Timestamp};
 
 use super::{
     LOST_PREFIX, SALVAGED_KEY, Salvage, Spans, Step,
@@ -62,6 +62,8 @@ struct Writer<'a> {
     /// Highest number that anything tells of.
     highest: u64,
     imported: u64,
+    /// Imported samples that records tell of, and those that there are.
+    samples_imported: (u64, u64),
 }
 
 /// Writes a new log of everything that is good in a damaged one.
@@ -94,6 +96,7 @@ pub(super) fn write(
         covered: BTreeMap::new(),
         highest: 0,
         imported: 0,
+        samples_imported: (0, 0),
     };
     let id = writer.meta()?.or(known.map(|(id, _)| id));
     writer.events()?;
@@ -214,6 +217,9 @@ impl Writer<'_> {
             if record.seq.get() != seq {
                 continue;
             }
+            if let Event::Imported { samples, .. } = &record.event {
+                self.samples_imported.0 = self.samples_imported.0.saturating_add(*samples);
+            }
             for put in event::puts(&record)? {
                 self.put(put)?;
             }
@@ -302,6 +308,8 @@ impl Writer<'_> {
     fn put_chunk(&mut self, header: &Header, value: Vec<u8>) -> Result<(), Error> {
         if header.origin == Origin::Imported {
             self.imported = self.imported.max((header.last_seq & !IMPORTED) + 1);
+            let samples = header.columns.iter().map(|column| u64::from(column.present)).sum::<u64>();
+            self.samples_imported.1 = self.samples_imported.1.saturating_add(samples);
         } else {
             let place = header.first.as_ms().to_be_bytes().to_vec();
             self.put(Put::order(chunk::order_key(header.group, header.first_seq), place))?;
@@ -411,29 +419,40 @@ impl Writer<'_> {
         entry.group
     }
 
-    /// Samples of saved records that are lost, about: what the order tells of chunks that are not there.
+    /// Samples of saved records that are lost, about: the values of a group in ticks that other groups have.
+    ///
+    /// A group may also have been silent, as when its mount was gone. But then it stops and starts amid the chunks of
+    /// the others, and the order of chunks tells of none.
     fn samples(&self) -> u64 {
-        let mut order: BTreeMap<u16, BTreeSet<u64>> = BTreeMap::new();
-        for (key, entry) in self.gathered.of(Kind::Order) {
-            if let (Some((group, seq)), false) = (chunk::parse_order_key(key), entry.is_removed) {
-                order.entry(group).or_default().insert(seq);
-            }
+        let mut order: BTreeSet<(u16, u64)> = BTreeSet::new();
+        for (key, entry) in self.gathered.of(Kind::Order).filter(|(_, entry)| !entry.is_removed) {
+            order.extend(chunk::parse_order_key(key).filter(|_| entry.place.lsn > 0));
         }
+        let starts: BTreeSet<u64> = order.iter().chain(&self.found).map(|(_, seq)| *seq).collect();
+        let groups: BTreeSet<u16> =
+            order.iter().map(|(group, _)| *group).chain(self.covered.keys().copied()).collect();
         let mut samples = 0_u64;
-        for (group, starts) in order {
+        for group in groups {
             let have = self.covered.get(&group).cloned().unwrap_or_default();
             let width = self.entries.values().filter(|entry| entry.group == group).count();
-            for start in starts.iter().filter(|start| !self.found.contains(&(group, **start))) {
-                let next = starts.range(start + 1..).next().copied().unwrap_or(self.highest + 1);
-                let ticks: u64 = have
-                    .gaps(*start, next - 1)
-                    .into_iter()
-                    .map(|(first, last)| self.ticks.count_in(first, last))
-                    .sum();
-                samples = samples.saturating_add(ticks.saturating_mul(u64::try_from(width).unwrap_or(0)));
+            for (first, last) in have.gaps(1, self.highest) {
+                let ticks = self.ticks.count_in(first, last);
+                let is_told =
+                    order.range((group, first)..=(group, last)).any(|start| !self.found.contains(start));
+                let is_between = first > 1 && last < self.highest;
+                let is_aligned = self.ticks.next(first).is_some_and(|tick| starts.contains(&tick))
+                    || starts.contains(&(last + 1)) && !self.is_alone(group, last + 1);
+                if ticks > 0 && (is_told || (is_between && is_aligned)) {
+                    samples = samples.saturating_add(ticks.saturating_mul(u64::try_from(width).unwrap_or(0)));
+                }
             }
         }
         samples
+    }
+
+    /// Whether no other group has a chunk that begins there.
+    fn is_alone(&self, group: u16, seq: u64) -> bool {
+        !self.covered.keys().any(|other| *other != group && self.found.contains(&(*other, seq)))
     }
 
     /// The catalogue, the watermarks, and what is lost.
@@ -453,7 +472,11 @@ impl Writer<'_> {
             let value = codec::encode(&entry).map_err(Error::writing("a series name"))?;
             self.put(Put::meta(Catalogue::key(entry.id), value))?;
         }
-        let samples = self.samples();
+        let pruned = self.pruned()?;
+        let mut samples = self.samples();
+        if pruned == 0 {
+            samples = samples.saturating_add(self.samples_imported.0.saturating_sub(self.samples_imported.1));
+        }
         // What earlier salvages could not save was told then.
         let mut told = Spans::default();
         for (key, entry) in self.gathered.of(Kind::Meta).filter(|(key, _)| key.starts_with(LOST_PREFIX)) {
@@ -462,7 +485,7 @@ impl Writer<'_> {
                 told.add(first, last);
             }
         }
-        let gaps = self.saved.gaps(self.pruned()? + 1, self.highest);
+        let gaps = self.saved.gaps(pruned + 1, self.highest);
         let lost = gaps.iter().map(|(first, last)| last - first + 1 - told.count_in(*first, *last)).sum();
         for (first, last) in merged(gaps) {
             let value = codec::encode(&(first, last)).map_err(Error::writing("a lost span"))?;

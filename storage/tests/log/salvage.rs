@@ -125,6 +125,7 @@ struct Outcome {
 }
 
 /// Damages a copy, salvages it, and checks that everything goes on.
+#[expect(clippy::disallowed_methods, reason = "how long it takes is what is measured")]
 fn outcome(name: &str, data: &Path, truth: &Reader, damage: &dyn Fn(&Path)) -> Outcome {
     let copy = Copy::of(data);
     damage(&copy.log());
@@ -139,6 +140,7 @@ fn outcome(name: &str, data: &Path, truth: &Reader, damage: &dyn Fn(&Path)) -> O
     } else {
         assert_eq!(told.lost, compared.missing, "{name}: {told:?}");
     }
+    // Every series of these logs is in every tick, so that what is told about them is exact.
     assert!(told.samples == compared.samples || told.is_at_least, "{name}: {told:?}, {compared:?}");
     assert_eq!(log.salvaged().as_ref(), Some(&told), "{name}");
     assert_eq!(log.seq(), told.newest, "{name}");
