@@ -18,6 +18,7 @@ use systembot_model::{Event, Record, Sample, Seq, Timestamp};
 
 use crate::{
     catalogue::Catalogue,
+    checkpoint,
     chunk::{self, Block, Decoder, Header, Origin, Rows},
     codec,
     error::Error,
@@ -446,6 +447,11 @@ fn identify(store: &Store) -> Result<Identity, Error> {
             Ok(Identity { id, format, is_new: false })
         }
         None => {
+            // Whatever emptied it, a new log in its place would hide that.
+            if let Some((_, seq)) = checkpoint::label(&store.dir().with_file_name("checkpoint")) {
+                let what = format!("it is empty, and a checkpoint knows of {} records", seq.get());
+                return Err(store::broken(store.dir(), &what));
+            }
             let id = new_id();
             let value = codec::encode(&id).map_err(Error::writing("the log's id"))?;
             store.write(vec![format_put(1)?, Put::meta(ID_KEY.to_vec(), value)])?;
