@@ -140,8 +140,9 @@ fn outcome(name: &str, data: &Path, truth: &Reader, damage: &dyn Fn(&Path)) -> O
     } else {
         assert_eq!(told.lost, compared.missing, "{name}: {told:?}");
     }
-    // Every series of these logs is in every tick, so that what is told about them is exact.
-    assert!(told.samples == compared.samples || told.is_at_least, "{name}: {told:?}, {compared:?}");
+    // About so many: within a twentieth.
+    let is_close = told.samples.abs_diff(compared.samples) <= compared.samples / 20;
+    assert!(is_close || told.is_at_least, "{name}: {told:?}, {compared:?}");
     assert_eq!(log.salvaged().as_ref(), Some(&told), "{name}");
     assert_eq!(log.seq(), told.newest, "{name}");
     log.load_state().unwrap();
