@@ -12,6 +12,7 @@ use std::{
 
 use systembot_model::Address;
 use systembot_storage::{
+    Error,
     query::{self, Request, Row},
     remote::{self, RowWriter},
 };
@@ -96,6 +97,10 @@ fn answer(stream: UnixStream, inbox: &Inbox) -> anyhow::Result<()> {
                 inbox.ask(Asked::Look(reply))?;
                 let (reader, state) = look.blocking_recv()?;
                 if let Err(error) = query::answer(&reader, &state, &request, &mut |row| rows.push(&row)) {
+                    if matches!(error, Error::Damaged { .. }) {
+                        drop(reader);
+                        inbox.ask(Asked::Mend(error.to_string()))?;
+                    }
                     push(&mut rows, &Row::Failed(error.to_string()));
                 }
             }

@@ -10,7 +10,7 @@ use systembot_model::{
     decide, due, due_unrecorded, effects, owed,
     summary::summary,
 };
-use systembot_storage::{Limits, Log, query::Row};
+use systembot_storage::{Error, Limits, Log, query::Row};
 use tokio::{
     runtime::Handle,
     select,
@@ -22,6 +22,7 @@ use tracing::{debug, error, info, warn};
 use crate::{
     clock::Clock,
     inbox::{Answered, Asked, Ends, Entry, HandOut, in_zone},
+    salvage,
     unrecorded::{Outage, Unrecorded, waits_for_disk},
 };
 
@@ -55,6 +56,10 @@ pub struct Engine {
     passed: Option<(Timestamp, Duration)>,
     /// Whether something may be beyond the limits of what is kept.
     is_to_prune: bool,
+    /// What is wrong with the log, until it is mended.
+    damage: Option<String>,
+    /// Steady time until which a log that was just mended is not mended again.
+    whole_until: Option<Duration>,
 }
 
 /// What the engine needs while it runs.
@@ -77,16 +82,13 @@ impl Engine {
     /// Opens the log below a data directory and folds its state.
     ///
     /// # Errors
-    /// As [`Log::open`]; above all [`systembot_storage::Error::Locked`] where another process holds it.
-    pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, systembot_storage::Error> {
+    /// As [`Log::open`]; above all [`Error::Locked`] where another process holds it. One that has lost records is
+    /// [`Error::Damaged`].
+    pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let log = Log::open(&data_dir.join("log"))?;
         if let Some((first, last)) = log.lost() {
-            warn!(
-                "records {} to {} were in the log once and are lost: its newest writes are damaged; `systembot verify` \
-                 tells more",
-                first.get(),
-                last.get()
-            );
+            let (first, last) = (first.get(), last.get());
+            return Err(Error::Damaged { what: format!("the records {first} to {last} are lost") });
         }
         let state = log.load_state()?;
         Ok(Self {
@@ -98,7 +100,17 @@ impl Engine {
             unrecorded: Unrecorded::default(),
             passed: None,
             is_to_prune: true,
+            damage: None,
+            whole_until: None,
         })
+    }
+
+    /// What became of a damaged log, if that is not recorded yet.
+    #[must_use]
+    pub fn untold(&self) -> Option<Input> {
+        let salvage = self.log.salvaged()?;
+        let is_told = self.state.salvaged.as_ref().is_some_and(|told| told.seq > salvage.newest);
+        (!is_told).then(|| Input::Salvaged(salvage::told(self.log.dir(), &salvage)))
     }
 
     /// Sets how much of the past is kept.
@@ -133,7 +145,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of the log's append; then nothing is changed, and the same input may be tried again.
-    pub fn step(&mut self, input: &Input) -> Result<Vec<Effect>, systembot_storage::Error> {
+    pub fn step(&mut self, input: &Input) -> Result<Vec<Effect>, Error> {
         let now = self.now(input);
         let events = decide(&self.state, &now, input.clone());
         let records = self.append(now.at, events)?;
@@ -189,6 +201,9 @@ impl Engine {
                 Next::Nothing => {}
             }
             self.tend(&mut desk);
+            if let Some(damage) = self.damage.take() {
+                self.salvage(&damage, &mut desk);
+            }
         }
         self.end(&mut desk);
     }
@@ -274,6 +289,7 @@ impl Engine {
                 // Who asked may have gone.
                 let _ = reply.send((self.log.reader(), self.current().clone()));
             }
+            Asked::Mend(damage) => self.damage = Some(damage),
             Asked::Pulse(reply) => {
                 // As above.
                 let trouble = self.unrecorded.outage.as_ref().map_or("", |_| "; the log cannot be written");
@@ -291,7 +307,7 @@ impl Engine {
         if self.unrecorded.outage.is_none() {
             match self.step(&input) {
                 Ok(effects) => return self.taken(&input, done, effects, desk),
-                Err(error @ systembot_storage::Error::TooLarge { .. }) => {
+                Err(error @ Error::TooLarge { .. }) => {
                     // Every part of an event has a limit, so this is a mistake of ours; retrying would not end.
                     error!(%error, "an event was left out");
                     return self.taken(&input, done, Vec::new(), desk);
@@ -320,7 +336,7 @@ impl Engine {
     }
 
     /// The log cannot be written, from now on.
-    fn fail(&mut self, error: &systembot_storage::Error) {
+    fn fail(&mut self, error: &Error) {
         error!(%error, "the log cannot be written; I keep trying, and keep in memory what it misses");
         self.unrecorded.begin(self.state.clone(), error.to_string(), self.clock.steady());
     }
@@ -348,7 +364,11 @@ impl Engine {
         // sled keeps failing once a write has failed: only a new handle writes again.
         if outage.next_try.is_some() {
             if let Err(error) = self.log.reopen() {
-                debug!(%error, "the log cannot be opened yet");
+                if matches!(error, Error::Damaged { .. }) {
+                    self.salvage_quietly(&error.to_string());
+                } else {
+                    debug!(%error, "the log cannot be opened yet");
+                }
                 outage.fail(self.clock.steady());
                 self.unrecorded.outage = Some(outage);
                 return;
@@ -358,7 +378,7 @@ impl Engine {
         while let Some((at, events)) = outage.next(self.state.sampled_at) {
             match self.append(at, events) {
                 Ok(records) => outage.written(&records),
-                Err(error @ systembot_storage::Error::TooLarge { .. }) => {
+                Err(error @ Error::TooLarge { .. }) => {
                     // As for an input.
                     error!(%error, "an event was left out");
                     outage.written(&[]);
@@ -376,6 +396,31 @@ impl Engine {
             }
         }
         self.mended(outage, desk);
+    }
+
+    /// Puts a new log in the place of a damaged one, and tells what is lost.
+    fn salvage(&mut self, damage: &str, desk: &mut Desk) {
+        self.salvage_quietly(damage);
+        if let Some(input) = self.untold() {
+            self.input(input, None, desk);
+        }
+    }
+
+    /// Puts a new log in the place of a damaged one. The state stays as it is: it knows more than the log now does.
+    fn salvage_quietly(&mut self, damage: &str) {
+        let now = self.clock.steady();
+        if self.whole_until.is_some_and(|until| now < until) {
+            error!("{damage}; the log was mended a short while ago, and is left as it is");
+            return;
+        }
+        self.whole_until = Some(now + salvage::WHOLE);
+        warn!("{damage}; mending the log");
+        // It tells the new log which numbers were given.
+        self.checkpoint();
+        match self.log.mend(self.clock.now()) {
+            Ok(mended) => warn!("{}", salvage::told(self.log.dir(), &mended).sentence()),
+            Err(error) => error!(%error, "the log cannot be mended"),
+        }
     }
 
     /// All that waited is in the log.
@@ -409,7 +454,7 @@ impl Engine {
         }
     }
 
-    fn append(&mut self, at: Timestamp, events: Vec<Event>) -> Result<Vec<Record>, systembot_storage::Error> {
+    fn append(&mut self, at: Timestamp, events: Vec<Event>) -> Result<Vec<Record>, Error> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
@@ -423,6 +468,12 @@ impl Engine {
         }
         if let Some(error) = appended.problem {
             warn!(%error, "older ticks could not be packed; it is tried again with the next one");
+            if matches!(error, Error::Damaged { .. }) {
+                self.damage = Some(error.to_string());
+            }
+            if matches!(error, Error::Damaged { .. }) {
+                self.damage = Some(error.to_string());
+            }
         }
         if appended.sealed {
             self.checkpoint();
@@ -446,6 +497,7 @@ impl Engine {
             | Input::RestartFinished(_)
             | Input::Checked { .. }
             | Input::ConfigurationRead(_)
+            | Input::Salvaged(_)
             | Input::Woken
             | Input::LogFailed(_)
             | Input::LogMended { .. }
@@ -499,7 +551,7 @@ impl Engine {
             return Err(outage.problem.clone());
         }
         self.append(at, events).map_err(|error| {
-            if !matches!(error, systembot_storage::Error::TooLarge { .. }) {
+            if !matches!(error, Error::TooLarge { .. }) {
                 self.fail(&error);
             }
             error.to_string()
@@ -563,6 +615,7 @@ fn log_record(record: &Record) {
         }
         Event::ClockStepped { by_ms } => warn!(seq, by_ms, "the clock was set"),
         Event::Noted { subject, text } => warn!(seq, "{subject}: {text}"),
+        Event::Salvaged { saved, lost } => warn!(seq, saved, lost, "the log was damaged and is mended"),
         Event::Cleared { subject } => info!(seq, "{subject}: well again"),
         Event::MessageDropped { messages, reason } => {
             info!(seq, count = messages.len(), "messages dropped: {reason}")
@@ -603,7 +656,6 @@ fn log_record(record: &Record) {
         | Event::ServiceSeen { .. }
         | Event::AddressChanged { .. }
         | Event::Imported { .. }
-        | Event::Salvaged { .. }
         | Event::Asked { .. }
         | Event::Answered { .. }
         | Event::AddressFetched { .. } => debug!(seq, kind, "record {seq}"),

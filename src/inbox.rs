@@ -60,6 +60,8 @@ pub enum Asked {
     Look(oneshot::Sender<(Reader, State)>),
     /// Show that the engine goes on, by the state in one line.
     Pulse(oneshot::Sender<String>),
+    /// Mend the log: something that was read from it is not as it was written.
+    Mend(String),
 }
 
 /// The answer to a chat line.

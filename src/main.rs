@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use systembot::{
     clock::{Clock, SystemClock},
-    doctor, local, run,
+    doctor, local, run, salvage,
 };
 use systembot_cli::{Edges, Judged};
 use systembot_model::{Rules, detect::Detector};
@@ -12,6 +12,9 @@ use systembot_model::{Rules, detect::Detector};
 fn main() -> ExitCode {
     // The log is for its owner alone, whichever command opens it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    if let Some(code) = salvage::trial() {
+        return code;
+    }
     systembot_cli::main(
         std::env::args_os(),
         &Edges {

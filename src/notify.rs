@@ -66,6 +66,13 @@ impl Manager {
         self.tell(&format!("STATUS=reading the log\nEXTEND_TIMEOUT_USEC={}", STARTING.as_micros()));
     }
 
+    /// A damaged log is being read, and a new one written.
+    pub fn mending(&self) {
+        if !self.is_ready.load(Ordering::Acquire) {
+            self.tell(&format!("STATUS=mending the log\nEXTEND_TIMEOUT_USEC={}", STARTING.as_micros()));
+        }
+    }
+
     /// The first sample is in the log.
     fn ready(&self, status: &str) {
         self.is_ready.store(true, Ordering::Release);

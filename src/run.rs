@@ -31,6 +31,7 @@ use crate::{
     inbox::Inbox,
     logging::{self, Verbosity},
     notify::{self, Manager},
+    salvage, scrub,
 };
 
 /// Time for the engine to record what is under way when the daemon ends; a stalled disk gets no more.
@@ -63,7 +64,7 @@ fn serve(setup: Setup, level: Verbosity, runtime: &Runtime, mut signals: Signals
     make_private(&data_dir)
         .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
     manager.starting();
-    let mut engine = open(&data_dir, &clock)?;
+    let mut engine = open(&data_dir, &clock, &manager)?;
     engine.limit(limits(&setup.loaded.settings));
     // Not before: a start that is refused says why in one line.
     introduce(&setup);
@@ -75,9 +76,13 @@ fn serve(setup: Setup, level: Verbosity, runtime: &Runtime, mut signals: Signals
         rules: Box::new(rules(&setup)),
     };
     effects.extend(engine.step(&starting).context("cannot write the log")?);
+    if let Some(untold) = engine.untold() {
+        effects.extend(engine.step(&untold).context("cannot write the log")?);
+    }
     let socket_path = data_dir.join("control.sock");
     let socket = ControlSocket::listen(&socket_path, inbox.clone())
         .with_context(|| format!("cannot listen on {}", socket_path.display()))?;
+    scrub::begin(Arc::clone(&clock), inbox.clone())?;
 
     let ended = runtime.block_on(async {
         let mut edges = Edges::new(inbox.clone(), Arc::clone(&clock), data_dir.clone());
@@ -174,10 +179,10 @@ fn introduce(setup: &Setup) {
 }
 
 /// Opens the log; waits for a passing reader, but not for another daemon.
-fn open(data_dir: &Path, clock: &Arc<dyn Clock>) -> anyhow::Result<Engine> {
+fn open(data_dir: &Path, clock: &Arc<dyn Clock>, manager: &Manager) -> anyhow::Result<Engine> {
     let began = clock.steady();
     loop {
-        match Engine::open(data_dir, Arc::clone(clock)) {
+        match salvage::open(data_dir, clock, manager) {
             Ok(engine) => return Ok(engine),
             Err(systembot_storage::Error::Locked { .. }) => {
                 let other = Client::connect(&data_dir.join("control.sock")).ok();
@@ -198,10 +203,23 @@ fn open(data_dir: &Path, clock: &Arc<dyn Clock>) -> anyhow::Result<Engine> {
 
 /// Makes the data directory for its owner alone. One that was there is closed to others too, if nothing else is in it.
 fn make_private(dir: &Path) -> std::io::Result<()> {
-    const OURS: [&str; 5] = ["log", "checkpoint", "checkpoint.new", "control.sock", "services"];
+    const OURS: [&str; 8] = [
+        "log",
+        "log.new",
+        "log.ready",
+        "checkpoint",
+        "checkpoint.new",
+        "control.sock",
+        "services",
+        "opening",
+    ];
+    const KEPT: &str = "log.damaged-";
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let is_ours = |entry: std::io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| OURS.iter().any(|name| entry.file_name() == *name))
+        entry.is_ok_and(|entry| {
+            let found = entry.file_name();
+            OURS.iter().any(|name| found == *name) || found.to_string_lossy().starts_with(KEPT)
+        })
     };
     if fs::metadata(dir)?.permissions().mode() & 0o077 != 0 && fs::read_dir(dir)?.all(is_ours) {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;

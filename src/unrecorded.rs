@@ -322,6 +322,7 @@ pub(crate) const fn waits_for_disk(input: &Input) -> bool {
         | Input::RestartFinished(_)
         | Input::Checked { .. }
         | Input::ConfigurationRead(_)
+        | Input::Salvaged(_)
         | Input::Woken
         | Input::LogFailed(_)
         | Input::LogMended { .. }
@@ -335,6 +336,7 @@ const fn is_needed(input: &Input) -> bool {
         Input::Delivered(_)
         | Input::RestartFinished(_)
         | Input::ConfigurationRead(_)
+        | Input::Salvaged(_)
         | Input::LogFailed(_)
         | Input::LogMended { .. }
         | Input::Leaving

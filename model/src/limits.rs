@@ -17,7 +17,7 @@ pub const OUTBOX_MESSAGES: usize = 1_000;
 pub const DIGEST_ABOVE: usize = 5;
 /// Longest FIFO window of a series, in samples; the configuration chooses 2 to this.
 pub const WINDOW_SAMPLES: usize = 800;
-/// Gap after which a window begins anew.
+/// Age at which a window forgets a sample.
 pub const WINDOW_AGE: Duration = Duration::from_secs(30 * 86_400);
 /// Time from one set of baselines to the next; see [`crate::baseline`].
 pub const BASELINE_INTERVAL: Duration = Duration::from_secs(86_400);

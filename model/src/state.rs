@@ -68,6 +68,8 @@ pub struct State {
     pub public: PublicAddress,
     /// Questions whose answer is being fetched, by the number of the record that asked.
     pub questions: BTreeMap<Seq, (Address, Question)>,
+    /// The newest record of a damaged log that was mended.
+    pub salvaged: Option<Record>,
 }
 
 /// Since when a condition holds.
@@ -280,7 +282,8 @@ impl State {
                 }
                 self.windows.insert(series.clone(), window.clone());
             }
-            Event::Heard { .. } | Event::AddressChanged { .. } | Event::Salvaged { .. } => {}
+            Event::Salvaged { .. } => self.salvaged = Some(record.clone()),
+            Event::Heard { .. } | Event::AddressChanged { .. } => {}
         }
     }
 

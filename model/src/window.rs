@@ -1,4 +1,4 @@
-//! The FIFO window of one series: its newest samples, by count, and none from before a long gap.
+//! The FIFO window of one series: its newest samples, by count and by age.
 
 use std::{collections::VecDeque, fmt};
 
@@ -20,13 +20,12 @@ pub struct Window {
 }
 
 impl Window {
-    /// Takes a sample; forgets what is beyond `length` samples and, where the one before is older than
-    /// [`limits::WINDOW_AGE`], all of them.
-    ///
-    /// So a window is always the end of its series, whatever the clock did meanwhile: a fold of that end gives it.
+    /// Takes a sample; forgets what is beyond `length` samples or older than [`limits::WINDOW_AGE`], wherever it lies:
+    /// what a clock in 1970 labelled goes when the clock is right again, and what was there before it stays.
     pub fn push(&mut self, at: Timestamp, value: f64, length: usize) {
-        if self.last().is_some_and(|(last, _)| last < at.minus(limits::WINDOW_AGE)) {
-            self.samples.clear();
+        let oldest = at.minus(limits::WINDOW_AGE);
+        if self.samples.iter().any(|(at, _)| *at < oldest) {
+            self.samples.retain(|(at, _)| *at >= oldest);
         }
         self.samples.push_back((at, value));
         self.shorten(length);

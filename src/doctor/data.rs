@@ -286,8 +286,7 @@ fn without_daemon(dir: &Path, clock: &dyn Clock) -> (Known, Vec<Finding>) {
             return (known, vec![found]);
         }
         Err(error @ Error::Damaged { .. }) => {
-            let mend = format!("copy {} away, then: systembot verify", log_dir.display());
-            Finding::failed(CHECK, error.to_string(), mend)
+            Finding::failed(CHECK, error.to_string(), "systembot run".to_owned())
         }
         Err(error) => Finding::failed(CHECK, error.to_string(), None),
     };

@@ -71,14 +71,20 @@ impl Log {
     /// Number of the newest record that this log had when its checkpoint was written, as far as that can be told.
     /// A log that has just been made is in the place of whatever the checkpoint is of.
     pub(crate) fn checkpointed(&self, is_new: bool) -> Option<Seq> {
-        let bytes = std::fs::read(self.checkpoint_path()).ok()?;
-        let (label, _) = labelled(&bytes)?;
-        (is_new || label.log == self.id()).then_some(label.seq)
+        let (log, seq) = label(&self.checkpoint_path())?;
+        (is_new || log == self.id()).then_some(seq)
     }
 
     fn checkpoint_path(&self) -> PathBuf {
         self.dir().with_file_name("checkpoint")
     }
+}
+
+/// The log that a checkpoint is of, and its newest record then.
+pub(crate) fn label(path: &Path) -> Option<(u64, Seq)> {
+    let bytes = std::fs::read(path).ok()?;
+    let (label, _) = labelled(&bytes)?;
+    Some((label.log, label.seq))
 }
 
 /// The label of a checkpoint of this layout, and the bytes of its state.

@@ -96,6 +96,17 @@ pub(crate) fn frame_bytes(head: &[u8]) -> Result<usize, CodecError> {
     Ok(HEAD_BYTES + length + TAIL_BYTES)
 }
 
+/// Whether bytes are a whole frame of a later version, as far as it kept head and checksum.
+pub(crate) fn is_later(frame: &[u8]) -> bool {
+    let told = frame
+        .get(1..HEAD_BYTES)
+        .and_then(|told| told.first_chunk::<4>())
+        .map(|told| u32::from_le_bytes(*told));
+    let length = told.and_then(|told| usize::try_from(told).ok());
+    frame.first().is_some_and(|version| *version > VERSION)
+        && length.is_some_and(|length| length.saturating_add(HEAD_BYTES + TAIL_BYTES) == frame.len())
+}
+
 /// Checks a frame and gives its payload.
 pub(crate) fn payload(frame: &[u8]) -> Result<&[u8], CodecError> {
     let expected = frame_bytes(frame)?;

@@ -316,6 +316,18 @@ impl Copy<'_> {
 
     /// The chunks, joined where that is possible, and where they lie by number; whether there
     /// may be more to be joined.
+    /// Whether no chunk of the group lies between two by number, as it may where the clock went back or two files were
+    /// imported side by side.
+    fn follows(&self, from: &Trees, last: &Header, next: &Header) -> Result<bool, Error> {
+        if last.origin == Origin::Imported {
+            return Ok(next.first_seq == last.last_seq.saturating_add(1));
+        }
+        let after = chunk::order_key(last.group, last.first_seq.saturating_add(1));
+        let found = from.order.range(after..).next().transpose().map_err(|error| self.failure(error))?;
+        let next = chunk::order_key(next.group, next.first_seq);
+        Ok(found.is_some_and(|(key, _)| key == next))
+    }
+
     fn chunks(
         &mut self,
         from: &Trees,
@@ -330,6 +342,12 @@ impl Copy<'_> {
             let (header, _) = Header::read(&value)?;
             if key != header.key() {
                 return Err(Error::damaged(format!("chunk {} lies in the place of another", header.place())));
+            }
+            let is_next = joiner.last().map_or(Ok(true), |last| self.follows(from, last, &header))?;
+            if !is_next {
+                for chunk in joiner.finish(decimals)? {
+                    self.chunk(chunk, &mut chunks, &mut order)?;
+                }
             }
             for chunk in joiner.push((header, value.to_vec()), boundaries, decimals)? {
                 self.chunk(chunk, &mut chunks, &mut order)?;

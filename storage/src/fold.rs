@@ -1,9 +1,9 @@
 //! What a fold from the beginning may leave out.
 //!
-//! Windows hold the newest samples of a series, so many and none from before a long gap, so samples that are beyond
-//! either need not be folded. How far back each series must be read follows from chunk headers alone, walked from the
-//! newest number: nothing is decoded for it. And the newest set of baselines holds all windows of its time, so no
-//! tick before it is needed at all: some of them may have been pruned.
+//! Windows hold the newest samples of a series, by count and by age, so samples that are beyond both need not be
+//! folded. How far back each series must be read follows from chunk headers alone, walked from the newest number:
+//! nothing is decoded for it. And the newest set of baselines holds all windows of its time, so no tick before it is
+//! needed at all: some of them may have been pruned.
 
 use std::collections::HashMap;
 
@@ -49,12 +49,24 @@ pub(crate) fn fold(reader: &Reader, up_to: Option<Seq>) -> Result<State, Error> 
 /// What was found of a series, walking back.
 #[derive(Default)]
 struct Found {
+    /// Samples that its window has not forgotten by their age: so many of them push whatever came before out of it.
     samples: usize,
-    /// The oldest sample found so far is not older than this.
-    oldest: Option<Timestamp>,
+    /// The latest moment so far: what is far older was forgotten then.
+    latest: Option<Timestamp>,
     /// Number of the oldest tick needed so far.
     from: Option<u64>,
     is_enough: bool,
+}
+
+impl Found {
+    /// Counts samples of a span that came before those counted so far.
+    fn count(&mut self, samples: usize, (first, last): (Timestamp, Timestamp)) {
+        let latest = self.latest.map_or(last, |latest| latest.max(last));
+        if first >= latest.minus(limits::WINDOW_AGE) {
+            self.samples += samples;
+        }
+        self.latest = Some(latest);
+    }
 }
 
 /// Every recorded series, from the number on from which it must be folded; a little more than `samples` of each.
@@ -63,8 +75,7 @@ fn cuts(trees: &Trees, view: &View, samples: usize) -> Result<Vec<Wanted>, Error
     for tick in view.hot.iter().rev() {
         for (id, _) in &tick.cells {
             let series = found.entry(*id).or_default();
-            series.samples += 1;
-            series.oldest = Some(tick.at);
+            series.count(1, (tick.at, tick.at));
             series.from = Some(tick.seq.get());
         }
     }
@@ -128,11 +139,9 @@ fn walk(
             if series.is_enough {
                 continue;
             }
-            let gap = series.oldest.map(|oldest| oldest.minus(limits::WINDOW_AGE));
-            series.oldest = Some(header.first);
-            series.samples += usize::from(column.present);
+            series.count(usize::from(column.present), (header.first, header.last));
             series.from = Some(header.first_seq);
-            series.is_enough = series.samples >= samples || gap.is_some_and(|gap| header.last < gap);
+            series.is_enough = series.samples >= samples;
         }
     }
     Ok(())

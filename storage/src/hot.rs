@@ -31,14 +31,15 @@ pub(crate) struct Tick {
     pub(crate) cells: Vec<(u32, f64)>,
 }
 
+/// A part of a tick, as it is framed.
 #[derive(Serialize, Deserialize)]
-struct Part {
-    tick: u64,
-    seq: Seq,
-    at: Timestamp,
-    part: u16,
-    parts: u16,
-    cells: Vec<(u32, f64)>,
+pub(crate) struct Part {
+    pub(crate) tick: u64,
+    pub(crate) seq: Seq,
+    pub(crate) at: Timestamp,
+    pub(crate) part: u16,
+    pub(crate) parts: u16,
+    pub(crate) cells: Vec<(u32, f64)>,
 }
 
 impl Tick {

@@ -257,7 +257,7 @@ impl Log {
         }
         let mut puts: Vec<Put> =
             chunks.iter().map(|(header, chunk)| Put::chunk(header.key(), chunk.clone())).collect();
-        puts.extend(rollup::puts(self.store()?.trees(), &self.catalogue, &chunks)?);
+        puts.extend(rollup::puts(self.store()?.trees(), &self.catalogue, (&chunks, None))?);
         puts.extend(importing.puts(&importing.progress)?);
         let value = codec::encode(&tick).map_err(Error::writing("an import"))?;
         puts.push(Put::meta(IMPORTED_KEY.to_vec(), value));

@@ -18,6 +18,7 @@ use systembot_model::{Event, Record, Sample, Seq, Series, Timestamp, event::Blin
 
 use crate::{
     catalogue::Catalogue,
+    checkpoint,
     chunk::{self, Block, Decoder, Header, Origin, Rows, rollup},
     codec,
     compact::{self, Size},
@@ -26,6 +27,7 @@ use crate::{
     import::Importing,
     reader::Reader,
     retention::{Limits, Pruned},
+    salvage::{self, Salvage},
     store::{self, Put, Store, Trees},
     view::{Sealed, Shared},
 };
@@ -43,13 +45,15 @@ const ROLLED_FORMAT: u16 = 3;
 /// A series that was in no tick for so long gives its place in its group to a new one.
 const IN_USE: Duration = Duration::from_secs(7 * 86_400);
 /// Whether every chunk is in the roll-ups.
-const ROLLED_KEY: &[u8] = b"rolled";
+pub(crate) const ROLLED_KEY: &[u8] = b"rolled";
 /// Chunks of an earlier version that are rolled up in one step.
 const ROLLED_TOGETHER: usize = 64;
 /// The first format with [`BlindReason::NotRecorded`].
 const NOT_RECORDED_FORMAT: u16 = 3;
-const FORMAT_KEY: &[u8] = b"format";
-const ID_KEY: &[u8] = b"id";
+pub(crate) const FORMAT_KEY: &[u8] = b"format";
+pub(crate) const ID_KEY: &[u8] = b"id";
+/// Number that a salvaged log goes on after, whatever became of its records: none is given twice.
+pub(crate) const NEWEST_KEY: &[u8] = b"newest";
 /// One more than the number of the newest imported tick.
 pub(crate) const IMPORTED_KEY: &[u8] = b"imported";
 
@@ -129,8 +133,25 @@ impl Log {
         Ok(())
     }
 
+    /// Puts a new log in the place of this one, which is damaged, see [`crate::salvage()`]. Readers that there are read
+    /// the damaged one until they are dropped.
+    ///
+    /// # Errors
+    /// As [`crate::salvage()`], and those of opening; the log refuses to write then until [`Log::reopen`] succeeds.
+    pub fn mend(&mut self, at: Timestamp) -> Result<Salvage, Error> {
+        self.store = None;
+        self.is_failed = true;
+        let salvage = salvage::salvage(&self.dir, at, &mut |_| {})?;
+        let limits = self.limits;
+        *self = Self::open_at(&self.dir, None)?;
+        self.limits = limits;
+        Ok(salvage)
+    }
+
     fn open_at(dir: &Path, known: Option<Seq>) -> Result<Self, Error> {
+        salvage::finish(dir).map_err(|source| Error::Io { path: dir.to_owned(), source })?;
         compact::restore(dir)?;
+        salvage::check(dir)?;
         let store = Store::open(dir)?;
         compact::clear(dir)?;
         if let Some(known) = known {
@@ -151,7 +172,8 @@ impl Log {
         let (parts, newest) = hot::survey(store.trees())?;
         let next_tick = newest.map_or(0, |(tick, _)| tick + 1).max(sealed.ticks);
         let ticked = newest.map_or(Seq::ZERO, |(_, seq)| seq).max(sealed.seq);
-        let seq = event::newest(store.trees())?.max(ticked);
+        let told = meta::<u64>(&store, NEWEST_KEY)?.map_or(Seq::ZERO, Seq::new);
+        let seq = event::newest(store.trees())?.max(ticked).max(told);
         let imported = meta::<u64>(&store, IMPORTED_KEY)?.unwrap_or(0);
         let pruned = Pruned::read(store.trees())?;
         let used = last_used(store.trees(), &catalogue)?;
@@ -184,11 +206,13 @@ impl Log {
         log.publish();
         if let Some(known) = log.checkpointed(is_new).filter(|known| *known > seq) {
             log.shared.lose(seq.next(), known);
+            log.seq = known;
+            log.publish();
         }
         while log.is_seal_due() {
             log.seal()?;
         }
-        log.roll_up_older()?;
+        log.roll_up()?;
         Ok(log)
     }
 
@@ -227,14 +251,22 @@ impl Log {
     /// there when it was opened.
     ///
     /// sled cuts off silently what follows a damaged place among its newest writes, so the checkpoint is the one
-    /// witness; what was recorded after it may be lost besides. The numbers are given again.
+    /// witness; what was recorded after it may be lost besides. No number is given again. The file may hold some of
+    /// them still, see [`crate::salvage()`].
     #[must_use]
     pub fn lost(&self) -> Option<(Seq, Seq)> {
         self.shared.lost()
     }
 
+    /// The newest salvage that it has been through.
+    #[must_use]
+    pub fn salvaged(&self) -> Option<Salvage> {
+        salvage::newest(self.store.as_ref()?.trees())
+    }
+
     /// The log's directory.
-    pub(crate) fn dir(&self) -> &Path {
+    #[must_use]
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -376,7 +408,7 @@ impl Log {
             puts.push(Put::chunk(header.key(), chunk.clone()));
             puts.push(Put::order(chunk::order_key(header.group, header.first_seq), place));
         }
-        puts.extend(rollup::puts(self.store()?.trees(), &self.catalogue, &chunks)?);
+        puts.extend(rollup::puts(self.store()?.trees(), &self.catalogue, (&chunks, None))?);
         let value = codec::encode(&sealed).map_err(Error::writing("the watermark"))?;
         puts.push(Put::meta(Sealed::KEY.to_vec(), value));
         self.commit(puts)?;
@@ -386,22 +418,13 @@ impl Log {
         self.count(&chunks, (before.seq, self.imported))
     }
 
-    /// Rolls up what an earlier version has sealed without; all of it, once.
-    fn roll_up_older(&mut self) -> Result<(), Error> {
+    /// Rolls all chunks up, where an earlier version did not, or damage took some of the roll-ups.
+    fn roll_up(&mut self) -> Result<(), Error> {
         if meta::<bool>(self.store()?, ROLLED_KEY)?.is_some() {
             return Ok(());
         }
-        let is_there = |trees: &Trees| Ok::<_, Error>(trees.chunk.iter().next().is_some());
-        if is_there(self.store()?.trees())? {
-            // An attempt that was cut off begins again: rows must not be added twice.
-            let keys = self.store()?.trees().rollup.iter().keys();
-            let stale: Result<Vec<Put>, Error> = keys
-                .map(|key| {
-                    Ok(Put::rollup_removed(key.map_err(|error| store::failure(&self.dir, error))?.to_vec()))
-                })
-                .collect();
-            self.commit(stale?)?;
-            self.roll_up_chunks()?;
+        for group in 0..self.catalogue.groups() {
+            self.roll_up_group(group)?;
         }
         let value = codec::encode(&true).map_err(Error::writing("the log's format"))?;
         let format = self.format.max(ROLLED_FORMAT);
@@ -410,22 +433,37 @@ impl Log {
         self.sync()
     }
 
-    fn roll_up_chunks(&mut self) -> Result<(), Error> {
-        let chunks = self.store()?.trees().chunk.iter();
+    /// Makes the roll-ups of a group those of its chunks, and leaves what is older alone. An attempt that was cut off
+    /// begins again: nothing is added twice.
+    fn roll_up_group(&mut self, group: u16) -> Result<(), Error> {
+        let range = chunk::key(group, Timestamp::MIN, 0)..=chunk::key(group, Timestamp::MAX, u64::MAX);
+        let chunks = self.store()?.trees().chunk.range(range);
+        let mut from = None;
         let mut together = Vec::with_capacity(ROLLED_TOGETHER);
         for item in chunks {
             let (_, chunk) = item.map_err(|error| store::failure(&self.dir, error))?;
             // One that does not read back has no roll-ups; a check of the log tells of it.
             let Ok((header, _)) = Header::read(&chunk) else { continue };
+            if from.is_none() {
+                from = Some(self.cut_rollups(group, header.first)?);
+            }
             together.push((header, chunk.to_vec()));
             if together.len() == ROLLED_TOGETHER {
-                let puts = rollup::puts(self.store()?.trees(), &self.catalogue, &together)?;
+                let puts = rollup::puts(self.store()?.trees(), &self.catalogue, (&together, from))?;
                 self.commit(puts)?;
                 together.clear();
             }
         }
-        let puts = rollup::puts(self.store()?.trees(), &self.catalogue, &together)?;
+        let puts = rollup::puts(self.store()?.trees(), &self.catalogue, (&together, from))?;
         self.commit(puts)
+    }
+
+    /// Takes the roll-ups behind the row of a moment out; gives the moment from which samples are to be added: that
+    /// row stays, where it is there, as it may have samples that are gone.
+    fn cut_rollups(&mut self, group: u16, at: Timestamp) -> Result<Timestamp, Error> {
+        let (puts, from) = rollup::cut(self.store()?.trees(), &self.catalogue, group, at)?;
+        self.commit(puts)?;
+        Ok(from)
     }
 
     /// The chunks of some ticks, group by group.
@@ -551,12 +589,17 @@ struct Identity {
 /// Checks the format of the database, or gives a new one its format and id.
 fn identify(store: &Store) -> Result<Identity, Error> {
     match meta::<u16>(store, FORMAT_KEY)? {
-        Some(format) if (1..=format_at(KINDS_BY_FORMAT.len())).contains(&format) => {
+        Some(format) => {
+            check_format(format)?;
             let id = meta(store, ID_KEY)?.ok_or_else(|| Error::damaged("the log has no id"))?;
             Ok(Identity { id, format, is_new: false })
         }
-        Some(format) => Err(Error::Newer { what: format!("the log (format {format})") }),
         None => {
+            // Whatever emptied it, a new log in its place would hide that.
+            if let Some((_, seq)) = checkpoint::label(&store.dir().with_file_name("checkpoint")) {
+                let what = format!("it is empty, and a checkpoint knows of {} records", seq.get());
+                return Err(store::broken(store.dir(), &what));
+            }
             let id = new_id();
             store.write(vec![format_put(1)?, put_of_id(id)?])?;
             Ok(Identity { id, format: 1, is_new: true })
@@ -569,7 +612,21 @@ pub(crate) fn id_put() -> Result<Put, Error> {
     put_of_id(new_id())
 }
 
-fn new_id() -> u64 {
+/// Refuses a format that a later version of the program wrote.
+pub(crate) fn check_format(format: u16) -> Result<(), Error> {
+    if (1..=newest_format()).contains(&format) {
+        return Ok(());
+    }
+    Err(Error::Newer { what: format!("the log (format {format})") })
+}
+
+/// The newest format that this program knows.
+pub(crate) fn newest_format() -> u16 {
+    format_at(KINDS_BY_FORMAT.len())
+}
+
+/// A number that no other log has.
+pub(crate) fn new_id() -> u64 {
     // The one source of randomness in std; nothing secret hangs on it.
     RandomState::new().build_hasher().finish()
 }
@@ -578,7 +635,7 @@ fn put_of_id(id: u64) -> Result<Put, Error> {
     Ok(Put::meta(ID_KEY.to_vec(), codec::encode(&id).map_err(Error::writing("the log's id"))?))
 }
 
-fn format_put(format: u16) -> Result<Put, Error> {
+pub(crate) fn format_put(format: u16) -> Result<Put, Error> {
     let value = codec::encode(&format).map_err(Error::writing("the log's format"))?;
     Ok(Put::meta(FORMAT_KEY.to_vec(), value))
 }

@@ -9,7 +9,9 @@ use crate::{
     error::Error,
     event::{self, EventFilter, Events},
     query::SeriesInfo,
+    salvage::{self, Salvage},
     scan::{Query, Records, Scan},
+    scrub::{self, Scrubbed},
     series::Totals,
     store::{self, Trees},
     view::{Shared, View},
@@ -176,6 +178,22 @@ impl Reader {
     /// Records that were there once, see [`crate::Log::lost`].
     pub(crate) fn lost(&self) -> Option<(Seq, Seq)> {
         self.shared.lost()
+    }
+
+    /// The newest salvage that the log has been through.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] while the log cannot be opened.
+    pub fn salvaged(&self) -> Result<Option<Salvage>, Error> {
+        Ok(salvage::newest(self.trees()?))
+    }
+
+    /// Reads some of the log and checks that it is as it was written; gives where to go on, `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where something is not.
+    pub fn scrub(&self, from: Scrubbed) -> Result<Option<Scrubbed>, Error> {
+        scrub::scrub(self.trees()?, from)
     }
 
     /// A cut through the log as it is now.

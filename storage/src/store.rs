@@ -337,9 +337,9 @@ pub(crate) fn failure(dir: &Path, error: sled::Error) -> Error {
 }
 
 /// A database that sled cannot read, and what its owner can do.
-fn broken(dir: &Path, what: &dyn std::fmt::Display) -> Error {
+pub(crate) fn broken(dir: &Path, what: &dyn std::fmt::Display) -> Error {
     Error::damaged(format!(
-        "{}: {what}; nothing was changed: put a backup in its place, or move it away and start anew",
+        "{}: {what}; `systembot run` mends it, and keeps what is bad beside it",
         dir.display()
     ))
 }

@@ -15,6 +15,8 @@
 //! - `past`: files of history, exports, backups.
 //! - `kill`: kill -9 while it writes as fast as it can.
 //! - `clock`: steps, sleep, a boot in 1970 and summer time. `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
+//! - `salvage`: a damaged log is mended, and told.
+//! - `chat`: every alias over the bridge. `outage`: a bridge that fails. `full`: a disk without room. `crash`: kill -9.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -44,6 +46,7 @@ mod package;
 mod past;
 mod reload;
 mod run;
+mod salvage;
 mod services;
 mod sim;
 mod systemd;

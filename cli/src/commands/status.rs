@@ -4,8 +4,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::builder::styling::Style;
+use serde_json::Value;
 use systembot_model::{Event, Series, Timestamp, number, window::Trend};
-use systembot_storage::query::{Request, Row, Status};
+use systembot_storage::{
+    Salvage,
+    query::{Request, Row, Status},
+};
 
 use super::{
     Outcome, View, alerts, services,
@@ -75,7 +79,21 @@ fn fields(status: &Status, data_dir: &Path) -> Fields {
         ("blind", blind.collect()),
         ("services", services.collect()),
         ("problem", json::maybe(status.problem.as_deref())),
+        ("salvaged", json::maybe(status.salvaged.as_ref().map(|salvage| salvaged(salvage, data_dir)))),
     ]
+}
+
+/// What became of a damaged log.
+fn salvaged(salvage: &Salvage, data_dir: &Path) -> Value {
+    let kept = salvage.kept.as_ref().map(|kept| data_dir.join(kept).display().to_string());
+    json::object(vec![
+        ("at", salvage.at.rfc3339().into()),
+        ("saved", salvage.saved.into()),
+        ("lost", salvage.lost.into()),
+        ("at_least", salvage.is_at_least.into()),
+        ("samples_lost", salvage.samples.into()),
+        ("kept", json::maybe(kept)),
+    ])
 }
 
 fn screen(status: &Status, data_dir: &Path, view: &mut View<'_>) -> Result<()> {
@@ -114,6 +132,14 @@ fn facts(status: &Status, data_dir: &Path, view: &View<'_>) -> Vec<(&'static str
     let mut facts = vec![("config", config.into()), ("log", log.into())];
     facts.extend(status.problem.as_ref().map(|problem| ("log", Cell::styled(problem.clone(), Cell::RED))));
     facts.push(("backlog", backlog));
+    if let Some(salvage) = &status.salvaged {
+        let (at, saved) =
+            (human::minute(salvage.at, view.now.time_zone()), human::counted(salvage.saved, "record"));
+        let least = if salvage.is_at_least { "at least " } else { "" };
+        let lost = human::thousands(salvage.lost);
+        facts
+            .push(("mended", Cell::styled(format!("{at}: {saved} saved, {least}{lost} lost"), Cell::YELLOW)));
+    }
     for record in status.blind.iter().rev().take(BLIND_MAX) {
         if let Event::Blind { from, to, reason } = &record.event {
             let (zone, span) = (view.now.time_zone(), human::span(to.since(*from)));
@@ -294,6 +320,15 @@ mod tests {
                 services::tests::line("web", Standing::Running),
                 services::tests::line("db", Standing::Missing),
             ],
+            salvaged: Some(Salvage {
+                at: Timestamp::from_ms(1_795_320_000_000),
+                newest: Seq::new(5_002),
+                saved: 5_000,
+                lost: 2,
+                is_at_least: true,
+                samples: 10,
+                kept: Some("log.damaged-1".into()),
+            }),
         }
     }
 
@@ -311,6 +346,7 @@ leela  systembot 0.1.0, up since 2026-11-22 08:00 (2 h)
 config   none: on defaults
 log      /var/lib/systembot: 123,456 samples of 41 series, 5.00 MiB
 backlog  2 messages not delivered yet
+mended   2026-11-22 05:00: 5,000 records saved, at least 2 lost
 blind    3 h from 2026-11-22 05:00: stopped
 
 at 2026-11-22 09:59:59
@@ -337,7 +373,7 @@ services  web  running  since 2026-11-22 09:59
         check(
             Format::Json,
             |view| status(Path::new("/d"), &mut Fake::new(&rows), view),
-            "{\"name\":\"leela\",\"version\":\"0.1.0\",\"started_at\":\"2026-11-22T07:00:00.000Z\",\"running\":true,\"samples\":123456,\"series\":41,\"open_alerts\":1,\"backlog\":2,\"log_bytes\":5242880,\"data_dir\":\"/d\",\"config\":null,\"blind\":[{\"from\":\"2026-11-22T04:00:00.000Z\",\"reason\":\"stopped\",\"to\":\"2026-11-22T07:00:00.000Z\"}],\"services\":[{\"cpu_percent\":1.25,\"memory_bytes\":12345678,\"next_start\":null,\"pid\":4711,\"problem\":null,\"restarts\":2,\"service\":\"web\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"running\",\"waits_for\":null},{\"cpu_percent\":null,\"memory_bytes\":null,\"next_start\":null,\"pid\":null,\"problem\":null,\"restarts\":2,\"service\":\"db\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"missing\",\"waits_for\":null}],\"problem\":null}\n",
+            "{\"name\":\"leela\",\"version\":\"0.1.0\",\"started_at\":\"2026-11-22T07:00:00.000Z\",\"running\":true,\"samples\":123456,\"series\":41,\"open_alerts\":1,\"backlog\":2,\"log_bytes\":5242880,\"data_dir\":\"/d\",\"config\":null,\"blind\":[{\"from\":\"2026-11-22T04:00:00.000Z\",\"reason\":\"stopped\",\"to\":\"2026-11-22T07:00:00.000Z\"}],\"services\":[{\"cpu_percent\":1.25,\"memory_bytes\":12345678,\"next_start\":null,\"pid\":4711,\"problem\":null,\"restarts\":2,\"service\":\"web\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"running\",\"waits_for\":null},{\"cpu_percent\":null,\"memory_bytes\":null,\"next_start\":null,\"pid\":null,\"problem\":null,\"restarts\":2,\"service\":\"db\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"missing\",\"waits_for\":null}],\"problem\":null,\"salvaged\":{\"at\":\"2026-11-22T04:00:00.000Z\",\"at_least\":true,\"kept\":\"/d/log.damaged-1\",\"lost\":2,\"samples_lost\":10,\"saved\":5000}}\n",
         );
     }
 

@@ -1,7 +1,7 @@
 //! Answers about everything at once.
 
 use crate::{
-    Pattern, Series,
+    Event, Pattern, Record, Series,
     command::{Answer, Ask, alerts},
     judge::{figure, friendly},
     render::{bytes, counted, percent, span, sparkline},
@@ -43,6 +43,10 @@ pub(super) fn status(ask: &Ask<'_>) -> Answer {
     if let Some(log) = of("log_bytes") {
         let series = u64::try_from(state.windows.len()).unwrap_or(u64::MAX);
         lines.push(format!("The log has {} series in {}.", series, bytes(log)));
+    }
+    if let Some(Record { at, event: Event::Salvaged { saved, lost }, .. }) = &state.salvaged {
+        let (ago, saved) = (span(ask.now.at.since(*at)), counted(*saved, "record"));
+        lines.push(format!("It was damaged {ago} ago and is mended: {saved} saved, {lost} lost."));
     }
     let waiting = u64::try_from(state.outbox.len()).unwrap_or(u64::MAX);
     if waiting > 0 {

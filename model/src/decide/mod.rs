@@ -4,6 +4,7 @@ mod alert;
 mod heard;
 mod lifecycle;
 mod reload;
+mod salvaged;
 mod sampled;
 mod service;
 mod told;
@@ -17,6 +18,7 @@ use crate::{
 };
 
 pub use reload::Reread;
+pub use salvaged::Salvaged;
 pub use service::Finished;
 pub(crate) use service::{ordered, stop_watching};
 pub(crate) use told::tell_still_wrong;
@@ -65,6 +67,8 @@ pub enum Input {
     },
     /// The configuration was read again: what it asks for, or its mistake in one line.
     ConfigurationRead(Result<Reread, String>),
+    /// The log was damaged, and a new one has taken its place.
+    Salvaged(Salvaged),
     /// A deadline of the state has come, see [`due`].
     Woken,
     /// The log cannot be written: why, with its directory.
@@ -106,6 +110,7 @@ pub fn decide(state: &State, now: &LocalTime, input: Input) -> Vec<Event> {
         Input::Checked { service, problem } => service::checked(state, now.at, &service, problem),
         Input::ConfigurationRead(Ok(reread)) => reload::taken(state, &reread),
         Input::ConfigurationRead(Err(mistake)) => reload::refused(state, &mistake),
+        Input::Salvaged(salvaged) => salvaged::salvaged(state, &salvaged),
         Input::Woken => told::woken(state, now.at),
         Input::LogFailed(problem) => unrecorded::failed(state, &problem),
         Input::LogMended { late, given_up } => unrecorded::mended(state, late, given_up),

@@ -28,6 +28,7 @@ pub fn decide_unrecorded(state: &State, now: &LocalTime, input: Input) -> Vec<Ev
         | Input::RestartFinished(_)
         | Input::Checked { .. }
         | Input::ConfigurationRead(_)
+        | Input::Salvaged(_)
         | Input::Woken
         | Input::LogFailed(_)
         | Input::LogMended { .. }

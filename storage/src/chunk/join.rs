@@ -24,6 +24,11 @@ impl Joiner {
         Self { left: most, gathered: Vec::new(), work: <(Decoder, Block)>::default() }
     }
 
+    /// The chunk that came last, if it may be joined with the next one.
+    pub(crate) fn last(&self) -> Option<&Header> {
+        self.gathered.last().map(|(header, _)| header)
+    }
+
     /// Whether it has made as many as it may.
     pub(crate) const fn is_spent(&self) -> bool {
         self.left == 0

@@ -137,11 +137,11 @@ pub(crate) fn row_of(at: Timestamp) -> i64 {
     at.as_ms().div_euclid(STEP_MS).saturating_mul(STEP_MS)
 }
 
-/// What is to be written so that chunks are rolled up too.
+/// What is to be written so that the samples of chunks, from a moment on, are rolled up too.
 pub(crate) fn puts(
     trees: &Trees,
     catalogue: &Catalogue,
-    chunks: &[(Header, Vec<u8>)],
+    (chunks, from): (&[(Header, Vec<u8>)], Option<Timestamp>),
 ) -> Result<Vec<Put>, Error> {
     let mut groups: BTreeMap<u16, Rows> = BTreeMap::new();
     let (mut decoder, mut block, mut cells) = (Decoder::default(), Block::default(), Vec::new());
@@ -156,6 +156,9 @@ pub(crate) fn puts(
         while let Some((at, _)) = block.head() {
             cells.clear();
             block.take(&mut cells);
+            if from.is_some_and(|from| at < from) {
+                continue;
+            }
             let row = rows.entry(row_of(at)).or_default();
             for (id, value) in &cells {
                 let new = Rollup::of(*value);
@@ -168,6 +171,37 @@ pub(crate) fn puts(
         add(trees, catalogue, group, rows, &mut puts)?;
     }
     Ok(puts)
+}
+
+/// What takes all rows of a group behind that of a moment out, and the first moment that has no row then.
+pub(crate) fn cut(
+    trees: &Trees,
+    catalogue: &Catalogue,
+    group: u16,
+    at: Timestamp,
+) -> Result<(Vec<Put>, Timestamp), Error> {
+    let broken = |error| store::failure("rollup".as_ref(), error);
+    let row = row_of(at);
+    let (mut puts, mut has_row) = (Vec::new(), false);
+    let range = key(group, Timestamp::MIN)..=key(group, Timestamp::MAX);
+    for item in trees.rollup.range(range).rev() {
+        let (key, sheet) = item.map_err(broken)?;
+        let (head, body) = Head::read(&sheet)?;
+        if head.last.as_ms() < row {
+            break;
+        }
+        puts.push(Put::rollup_removed(key.to_vec()));
+        let mut rows = read(&head, body)?;
+        rows.retain(|at, _| *at <= row);
+        has_row |= rows.contains_key(&row);
+        if !rows.is_empty() {
+            puts.pop();
+            let sheets = sheets(catalogue, group, rows)?;
+            puts.extend(sheets.into_iter().map(|(head, sheet)| Put::rollup(head.key(), sheet)));
+        }
+    }
+    let from = if has_row { row.saturating_add(STEP_MS) } else { row };
+    Ok((puts, Timestamp::from_ms(from)))
 }
 
 /// Adds rows of a group to its sheets.

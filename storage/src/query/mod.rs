@@ -14,7 +14,7 @@ use systembot_model::{
     Pattern, Seq, Series, State, Timestamp, alert::Alert, event::Record, service, window::Trend,
 };
 
-use crate::{archive, error::Error, event::EventFilter, reader::Reader};
+use crate::{archive, error::Error, event::EventFilter, reader::Reader, salvage::Salvage};
 
 /// Whoever takes the rows wants no more of them: a closed pipe, a connection that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -314,6 +314,8 @@ pub struct Status {
     pub services: Vec<service::Line>,
     /// Why the log cannot be read or written at the moment, where that is so; its figures are then those of before.
     pub problem: Option<String>,
+    /// The newest salvage that the log has been through.
+    pub salvaged: Option<Salvage>,
 }
 
 /// An alert with what it was judged by.

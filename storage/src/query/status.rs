@@ -26,6 +26,7 @@ pub(super) fn status(reader: &Reader, state: &State) -> Result<Status, Error> {
         blind: state.blind.iter().cloned().collect(),
         alerts: state.alerts.values().cloned().collect(),
         latest: latest.collect(),
+        salvaged: reader.salvaged()?,
         services: service::lines(state, state.sampled_at.unwrap_or(Timestamp::MIN)),
     })
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use systembot_model::{Event, Seq, State, Timestamp};
+use systembot_model::{Event, Seq, State, Timestamp, limits};
 
 use super::{Verified, again::Again};
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     fold,
     reader::Reader,
     retention,
+    salvage::{self, Salvage, Spans},
     scan::Records,
     store::Trees,
     view::View,
@@ -31,7 +32,13 @@ const FAULTS: usize = 1_000;
 pub(super) fn verify(reader: &Reader, state: &State) -> Result<Verified, Error> {
     let view = reader.view()?;
     let trees = reader.trees()?;
-    let mut check = Check { view: &view, trees, found: Verified::default() };
+    let mut check = Check {
+        view: &view,
+        trees,
+        lost: salvage::lost(trees),
+        salvaged: salvage::newest(trees),
+        found: Verified::default(),
+    };
     check.chunks();
     check.order();
     check.rollups();
@@ -58,12 +65,30 @@ pub(super) fn verify(reader: &Reader, state: &State) -> Result<Verified, Error> 
 struct Check<'a> {
     view: &'a View,
     trees: &'a Trees,
+    /// Records that are known to be lost, and told.
+    lost: Spans,
+    salvaged: Option<Salvage>,
     found: Verified,
 }
 
 impl Check<'_> {
     fn fault(&mut self, what: impl std::fmt::Display) {
         self.found.faults.push(what.to_string());
+    }
+
+    /// Records that are not there; those that a salvage has told to be lost are no fault.
+    fn missing(&mut self, first: Seq, next: Seq) {
+        for (first, last) in self.lost.gaps(first.get(), next.get().saturating_sub(1)) {
+            if first == last {
+                self.fault(format!("{last}: the record is missing"));
+            } else {
+                self.fault(format!("{first}: the records to {last} are missing"));
+            }
+        }
+    }
+
+    fn has_lost(&self) -> bool {
+        self.salvaged.as_ref().is_some_and(Salvage::has_lost)
     }
 
     /// Each chunk with all its columns, group by group: behind a bad page of one group the others are read still.
@@ -182,6 +207,10 @@ impl Check<'_> {
 
     /// The state that answers are given from must be what the records give, folded anew.
     fn state(&mut self, reader: &Reader, state: &State) {
+        if self.salvaged.as_ref().is_some_and(Salvage::has_lost) {
+            // It knows more than what is left of the log.
+            return;
+        }
         match fold::fold(reader, Some(state.seq)) {
             Ok(folded) if folded == *state => {}
             Ok(_) => {
@@ -249,7 +278,7 @@ impl Check<'_> {
                 Event::AlertRepeated { id, .. }
                 | Event::AlertAcknowledged { id, .. }
                 | Event::AlertResolved { id, .. }
-                    if !fired.contains(&id) =>
+                    if !fired.contains(&id) && !self.has_lost() =>
                 {
                     self.fault(format!("{number}: is about alert {id}, which never fired"));
                 }
@@ -273,12 +302,14 @@ impl Check<'_> {
                     break;
                 }
                 if let Some(first) = gone.first_missing(before, seq) {
-                    self.fault(missing(first, seq));
+                    self.missing(first, seq);
                 }
                 self.found.records += 1;
                 before = seq;
+                let may_differ = may_differ(self.salvaged.as_ref(), seq, record.at);
                 match again.as_mut().and_then(|again| again.take(record)) {
                     Some(true) => self.found.recomputed += 1,
+                    Some(false) if may_differ => {}
                     Some(false) => self.fault(format!("{}: this alert does not come out again", seq.get())),
                     None => {}
                 }
@@ -288,7 +319,7 @@ impl Check<'_> {
         match walked {
             Ok(()) => {
                 if let Some(first) = gone.first_missing(before, newest.next()) {
-                    self.fault(missing(first, newest.next()));
+                    self.missing(first, newest.next());
                 }
             }
             Err(error) => self.fault(format!(
@@ -325,10 +356,9 @@ impl Gone {
     }
 }
 
-fn missing(first: Seq, next: Seq) -> String {
-    let last = next.get().saturating_sub(1);
-    if first.get() == last {
-        return format!("{last}: the record is missing");
-    }
-    format!("{}: the records to {last} are missing", first.get())
+/// Whether an alert need not come out again, because samples that it was judged by may be lost.
+fn may_differ(salvaged: Option<&Salvage>, seq: Seq, at: Timestamp) -> bool {
+    salvaged.is_some_and(|salvage| {
+        salvage.has_lost() && (seq <= salvage.newest || at.since(salvage.at) <= limits::WINDOW_AGE)
+    })
 }

@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Where the reading process finds its log.
 const DIR: &str = "SYSTEMBOT_DAMAGED_DIR";
 /// Steps of the whole log: two seals, and a part of the ring.
-const STEPS: i64 = 600;
+pub(crate) const STEPS: i64 = 600;
 /// The newest record of the last checkpoint.
 const CHECKPOINTED: u64 = 640;
 /// Ticks that are sealed together.
@@ -36,7 +36,7 @@ const SEAL_TICKS: usize = 240;
 /// Ticks that are appended together: the ring has room for 16 more than are sealed.
 const TOGETHER: usize = 16;
 /// Bytes of a page of most disks and file systems.
-const PAGE: usize = 4_096;
+pub(crate) const PAGE: usize = 4_096;
 
 /// What happens to a log's directory.
 type Damage<'a> = &'a dyn Fn(&Path);
@@ -200,14 +200,14 @@ fn say(word: &str, what: &impl ToString) {
 /// When the log was closed and opened again before its files change. It then has a snapshot, and what that covers
 /// is read when it is needed; what came later is read when the log is opened.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Reopened {
+pub(crate) enum Reopened {
     Never,
     Halfway,
     AtTheEnd,
 }
 
 /// A log with ticks in ring and chunks, events between them, and a checkpoint as of the last seal.
-fn whole(reopened: Reopened) -> World {
+pub(crate) fn whole(reopened: Reopened) -> World {
     let mut world = World::new();
     let mut state = State::default();
     for i in 0..STEPS {
@@ -228,7 +228,7 @@ fn whole(reopened: Reopened) -> World {
     world
 }
 
-fn step(i: i64) -> Vec<Event> {
+pub(crate) fn step(i: i64) -> Vec<Event> {
     let names: Vec<String> = (0..40).map(|name| format!("metric_{name}")).collect();
     let value = f64::from(i32::try_from(i * 7_919 % 10_007).unwrap()) / 7.0;
     let readings: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), value)).collect();
@@ -243,7 +243,7 @@ fn truth() -> Vec<Record> {
     (1..).zip(events).map(record).collect()
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -257,27 +257,27 @@ fn copy_dir(from: &Path, to: &Path) {
 }
 
 /// sled's snapshots: where it begins to read.
-fn snapshots(log: &Path) -> Vec<PathBuf> {
+pub(crate) fn snapshots(log: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
     paths.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("snap")).collect()
 }
 
-fn overwrite(path: &Path, offset: usize, bytes: &[u8]) {
+pub(crate) fn overwrite(path: &Path, offset: usize, bytes: &[u8]) {
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
     file.write_all_at(bytes, u64::try_from(offset).unwrap()).unwrap();
 }
 
-fn flip(path: &Path, offset: usize) {
+pub(crate) fn flip(path: &Path, offset: usize) {
     let byte = fs::read(path).unwrap()[offset];
     overwrite(path, offset, &[byte ^ 0x20]);
 }
 
-fn truncate(path: &Path, length: usize) {
+pub(crate) fn truncate(path: &Path, length: usize) {
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
     file.set_len(u64::try_from(length).unwrap()).unwrap();
 }
 
-fn replace_by_directory(path: &Path) {
+pub(crate) fn replace_by_directory(path: &Path) {
     fs::remove_file(path).unwrap();
     fs::create_dir(path).unwrap();
 }
@@ -384,7 +384,7 @@ fn a_check_tells_what_does_not_read_back() {
 }
 
 /// A log of two groups of series: two chunks each, five ticks in the ring, and an event with every tenth tick.
-fn small() -> World {
+pub(crate) fn small() -> World {
     let mut world = World::new();
     let names: Vec<String> = (0..12).map(|name| format!("metric_{name}")).collect();
     for i in 0..485 {
@@ -416,7 +416,7 @@ pub(crate) fn edit(world: &World, tree: &str, work: &dyn Fn(&sled::Tree)) {
 }
 
 /// Changes the last byte but ten of the value at a place.
-fn spoil(place: usize) -> impl Fn(&sled::Tree) {
+pub(crate) fn spoil(place: usize) -> impl Fn(&sled::Tree) {
     move |tree| {
         let (key, value) = tree.iter().nth(place).unwrap().unwrap();
         let mut value = value.to_vec();
@@ -426,7 +426,7 @@ fn spoil(place: usize) -> impl Fn(&sled::Tree) {
     }
 }
 
-fn remove(place: usize) -> impl Fn(&sled::Tree) {
+pub(crate) fn remove(place: usize) -> impl Fn(&sled::Tree) {
     move |tree| {
         let (key, _) = tree.iter().nth(place).unwrap().unwrap();
         tree.remove(key).unwrap();
@@ -531,7 +531,7 @@ fn what_a_log_cannot_be_opened_without_is_named() {
 
 /// An older program must be told to keep off what it does not know, and may read what it does.
 #[test]
-fn a_log_is_raised_to_a_later_format_by_the_first_event_that_needs_it() {
+fn a_log_of_an_earlier_format_is_raised_when_it_is_rolled_up() {
     let mut world = World::new();
     let format = |world: &mut World| {
         world.close();
@@ -543,11 +543,13 @@ fn a_log_is_raised_to_a_later_format_by_the_first_event_that_needs_it() {
         found.get()
     };
     world.log().append(at(0), vec![Event::Stopped, sampled(&[("load1", 1.0)])]).unwrap();
-    assert_eq!(format(&mut world), 1);
-    let service = || "web".to_owned();
-    world.log().append(at(1), vec![Event::Stopped, Event::ServiceHealthy { service: service() }]).unwrap();
-    assert_eq!(format(&mut world), 2);
-    world.log().append(at(2), vec![Event::Stopped]).unwrap();
-    assert_eq!(format(&mut world), 2);
-    assert_eq!(world.records(0).len(), 5);
+    assert_eq!(format(&mut world), 3);
+    world.close();
+    edit(&world, "meta", &|tree: &sled::Tree| {
+        tree.insert(b"format", codec::encode(&1_u16).unwrap()).unwrap();
+        tree.remove(b"rolled").unwrap();
+    });
+    world.reopen();
+    assert_eq!(format(&mut world), 3);
+    assert_eq!(world.records(0).len(), 2);
 }

@@ -9,6 +9,7 @@
 //! - `kill`: a child that appends, killed at random moments
 //! - `compact`: the log written anew
 //! - `damage`: bytes that change on disk
+//! - `salvage`: a new log from what a damaged one still holds
 //! - `remote`: the control socket
 //! - `series`: those that come and go
 //! - `retention`: what is let go, and that nothing else changes by it
@@ -34,6 +35,7 @@ mod query;
 mod remote;
 mod retention;
 mod rollup;
+mod salvage;
 mod scan;
 mod series;
 mod world;

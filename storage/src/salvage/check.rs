@@ -1,0 +1,73 @@
+//! Whether the database may open a log.
+//!
+//! sled takes what follows a bad place among its newest messages for never written, cuts it off and writes over it, all
+//! without a word. So what it is about to read is read here first. That is what came after its last snapshot, which it
+//! reads itself at each opening: this costs about as much again.
+
+use std::{fs, fs::File, os::unix::fs::FileExt, path::Path};
+
+use super::{
+    gather::fill,
+    pages::{self, SEGMENT_BYTES},
+};
+use crate::error::Error;
+
+/// A segment with a higher number was never used.
+pub(super) const NUMBER_MAX: u64 = u64::MAX >> 20;
+
+/// Refuses a log from which opening it would cut something off.
+pub(crate) fn check(dir: &Path) -> Result<(), Error> {
+    let path = dir.join("db");
+    let Ok(file) = File::open(&path) else {
+        // sled says what is wrong with it.
+        return Ok(());
+    };
+    if file.try_lock().is_err() {
+        // Somebody has it open, and sled says so too.
+        return Ok(());
+    }
+    let failed = |source| Error::Io { path: path.clone(), source };
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    let bytes = u64::try_from(SEGMENT_BYTES).unwrap_or(u64::MAX);
+    let since = snapshot(dir) / bytes;
+    let mut heads = Vec::new();
+    for segment in 0..metadata.len().div_ceil(bytes) {
+        let mut head = [0; pages::HEAD_BYTES];
+        let filled = file.read_at(&mut head, segment * bytes).map_err(failed)?;
+        heads.push((segment, head.get(..filled).and_then(pages::head)));
+    }
+    let newest = heads.iter().filter_map(|(_, number)| *number).filter(|number| *number < NUMBER_MAX).max();
+    let mut buffer = Vec::new();
+    for (segment, number) in heads {
+        if number.is_some_and(|number| number < since || number >= NUMBER_MAX) {
+            continue;
+        }
+        buffer.resize(SEGMENT_BYTES, 0);
+        let filled = fill(&file, &mut buffer, segment * bytes).map_err(failed)?;
+        let segment = buffer.get(..filled).unwrap_or_default();
+        let is_sound = if number.is_none() {
+            segment.iter().all(|byte| *byte == 0)
+        } else {
+            let seen = pages::walk(segment, &mut |_| {});
+            // The newest one may end anywhere: what was being written when the machine stopped was promised to nobody.
+            !seen.is_broken && (seen.ends_well || number == newest)
+        };
+        if !is_sound {
+            return Err(crate::store::broken(dir, &"some of what was written last does not read back"));
+        }
+    }
+    Ok(())
+}
+
+/// How far the newest snapshot reaches; its name tells.
+fn snapshot(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let told = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        u64::from_str_radix(name.to_str()?.strip_prefix("snap.")?, 16).ok()
+    };
+    entries.filter_map(|entry| told(entry.ok()?)).max().unwrap_or(0)
+}
