@@ -259,6 +259,9 @@ impl Store {
     }
 
     fn write_batch(&self, puts: Vec<Put>) -> sled::Result<()> {
+        if puts.is_empty() {
+            return Ok(());
+        }
         let mut batches: Vec<(Place, Batch)> = Vec::new();
         for Put { place, key, value } in puts {
             if !batches.iter().any(|(other, _)| *other == place) {
