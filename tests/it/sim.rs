@@ -14,7 +14,7 @@ use life::Life;
 use systembot::clock::{Clock, SystemClock};
 
 /// Lives unless the environment says otherwise: some seconds.
-const LIVES: u64 = 16;
+const LIVES: u64 = 12;
 
 /// Says which life it was that did not end well.
 struct Seed(u64);

@@ -37,7 +37,7 @@ pub fn history(args: &History, source: &mut dyn Source, view: &mut View<'_>) -> 
         let aggregates = query.step.as_ref().map(|_| each_once(&args.agg));
         samples::print(query, aggregates, source, view)?
     };
-    Ok(if found { Outcome::Done } else { Outcome::Nothing(none_in_span(&args.series)) })
+    Ok(if found { Outcome::Done } else { Outcome::Nothing(none_in_span(args)) })
 }
 
 /// Aggregates in the order asked for, each once: an object has no key twice.
@@ -52,8 +52,12 @@ fn each_once(asked: &[Aggregate]) -> Vec<Aggregate> {
 }
 
 /// What to say of a span without samples, whether or not there are such series.
-fn none_in_span(series: &[String]) -> String {
-    format!("no samples of {} in that span; `systembot series` lists what there is", series.join(", "))
+fn none_in_span(args: &History) -> String {
+    let steps = if args.step.is_none() { ", `--step 5m` shows what has been let go" } else { "" };
+    format!(
+        "no samples of {} in that span; `systembot series` lists what there is{steps}",
+        args.series.join(", ")
+    )
 }
 
 /// What to say where no series was found.

@@ -26,7 +26,8 @@ pub(super) fn status(reader: &Reader, state: &State) -> Result<Status, Error> {
         blind: state.blind.iter().cloned().collect(),
         alerts: state.alerts.values().cloned().collect(),
         latest: latest.collect(),
-        salvaged: reader.salvaged()?,
+        // Not known while the log cannot be read.
+        salvaged: reader.salvaged().ok().flatten(),
         services: service::lines(state, state.sampled_at.unwrap_or(Timestamp::MIN)),
     })
 }

@@ -107,7 +107,7 @@ impl Owner {
     /// Some let go of little, some of much.
     fn limits(random: &mut Random) -> Limits {
         let retention = *random.of(&[Duration::MAX, Duration::from_secs(6 * 3_600)]);
-        Limits { retention, max_bytes: *random.of(&[u64::MAX, 300_000]), ..Limits::default() }
+        Limits { retention, max_bytes: *random.of(&[u64::MAX, 30_000]), ..Limits::default() }
     }
 
     fn open(&self, data_dir: &Path, clock: &Arc<SimClock>) -> Engine {
