@@ -1,10 +1,10 @@
 //! The log's one writer.
 //!
-//! A log is a directory with a sled database of five trees: `meta` (format version, id, the series catalogue,
+//! A log is a directory with a sled database of six trees: `meta` (format version, id, the series catalogue,
 //! watermarks, imports), `hot` (a ring of the newest ticks, one value each), `chunk` (sealed ticks as columns),
-//! `order` (where the chunks lie by number) and `event` (records that are no samples). A record is durable before
-//! [`Log::append`] returns it. When enough ticks have gathered in the ring they are sealed: written as chunks,
-//! with the watermark, in one atomic step. Whether to seal follows from what is there and not from what just
+//! `order` (where the chunks lie by number), `event` (records that are no samples) and `rollup` (five minutes of
+//! samples each). A record is durable before [`Log::append`] returns it. When enough ticks have gathered in the ring
+//! they are sealed: written as chunks and roll-ups, with the watermark, in one atomic step. Whether to seal follows from what is there and not from what just
 //! happened, so a kill at any moment loses nothing and delays it at most.
 
 use std::{
@@ -36,9 +36,9 @@ use crate::{
 pub(crate) const LOCK_ATTEMPTS: u32 = 50;
 /// Pause between two of them.
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(10);
-/// Kinds of events that each format of the log has, the first format first. A log is raised to a later format with its first event of a kind that the one before lacks: until then
-/// an older program may read it still, and from then on it is told to leave it alone. The third has a reason more for
-/// blind spans besides.
+/// Kinds of events that each format of the log has, the first format first. A log is raised to a later format with its
+/// first event of a kind that the one before lacks: from then on an older program is told to leave it alone. The third
+/// has roll-ups, and a reason more for blind spans.
 const KINDS_BY_FORMAT: [usize; 3] = [29, 37, 38];
 /// The first format with roll-ups, without which nothing may be pruned. This program brings every log to it.
 const ROLLED_FORMAT: u16 = 3;
