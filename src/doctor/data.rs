@@ -80,7 +80,8 @@ fn learn(
         after: Seq::ZERO,
     };
     ask(&heard, &mut |row| {
-        if let Row::Event(Record { at, event: Event::Heard { from, .. }, .. }) = row
+        if let Row::Event(record) = row
+            && let Record { at, event: Event::Heard { from, .. }, .. } = *record
             && from == Address::bridge()
         {
             known.heard_at = Some(at);

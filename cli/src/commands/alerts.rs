@@ -171,7 +171,7 @@ pub(crate) mod tests {
         over.acknowledged = None;
         over.resolved_at = Some(Timestamp::from_ms(1_795_336_290_000));
         over.fired.sigma = None;
-        vec![Row::Alert(over), Row::Alert(alert(12))]
+        vec![Row::Alert(Box::new(over)), Row::Alert(Box::new(alert(12)))]
     }
 
     #[test]

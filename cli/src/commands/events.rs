@@ -191,13 +191,13 @@ mod tests {
     };
 
     fn record(seq: u64, event: Event) -> Row {
-        Row::Event(Record { seq: Seq::new(seq), at: Timestamp::from_ms(1_795_336_200_000), event })
+        Row::Event(Box::new(Record { seq: Seq::new(seq), at: Timestamp::from_ms(1_795_336_200_000), event }))
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is asked")]
     fn rows(request: &Request) -> Vec<Row> {
         match request {
-            Request::Alerts { .. } => vec![Row::Alert(alert(12))],
+            Request::Alerts { .. } => vec![Row::Alert(Box::new(alert(12)))],
             Request::Events { after, .. } if *after == Seq::ZERO => vec![
                 record(1, Event::Started { version: "0.1.0".into(), config: None, unclean: false }),
                 record(7, Event::AlertAcknowledged { id: 12, by: Address::console() }),

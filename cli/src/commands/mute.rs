@@ -98,7 +98,9 @@ mod tests {
     fn rows(request: &Request) -> Vec<Row> {
         match request {
             Request::Ask { text, .. } => vec![Row::Answer { text: text.clone(), understood: true }],
-            Request::Alerts { open: true, .. } | Request::Why { id: 12 } => vec![Row::Alert(alert(12))],
+            Request::Alerts { open: true, .. } | Request::Why { id: 12 } => {
+                vec![Row::Alert(Box::new(alert(12)))]
+            }
             _ => Vec::new(),
         }
     }

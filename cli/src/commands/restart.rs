@@ -81,7 +81,7 @@ fn end(service: &str, source: &mut dyn Source, view: &View<'_>) -> Result<Option
         }
         Ok(())
     })?;
-    Ok(newest)
+    Ok(newest.map(|record| *record))
 }
 
 fn tell(record: &Record, source: &mut dyn Source, view: &mut View<'_>) -> Result<Outcome> {

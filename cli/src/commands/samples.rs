@@ -1,6 +1,6 @@
 //! Samples and buckets as rows, written as they come: a month of them is never held as a whole.
 
-use std::io;
+use std::{fmt::Write, io};
 
 use anyhow::Result;
 use systembot_model::{Series, Timestamp, metric::Unit};
@@ -9,7 +9,11 @@ use systembot_storage::query::{self, Basis, Request, Row};
 use super::View;
 use crate::{
     args::{Aggregate, Format},
-    output::{Align, Cell, Table, human, json, quoted},
+    output::{
+        Align, Rfc3339, Seconds, Table,
+        human::{self, Form},
+        json, quoted,
+    },
     source::{Source, each, unexpected},
 };
 
@@ -23,13 +27,15 @@ pub fn print(
     source: &mut dyn Source,
     view: &mut View<'_>,
 ) -> Result<bool> {
-    let mut rows = Rows::new(view.format, aggregates);
+    let mut rows = Rows::new(aggregates, view);
     each(source, &Request::History(query), &mut |row| {
         #[expect(clippy::wildcard_enum_match_arm, reason = "all other rows answer other questions")]
         match row {
-            Row::Names(names) => rows.begin(names, view)?,
+            Row::Names(names) => Ok(rows.begin(names, view)?),
             Row::Point { at, series, value } => {
-                rows.row((at, series), &[Figure::Value(value)], None, view)?
+                rows.figures.clear();
+                rows.figures.push(Figure::Value(value));
+                rows.row((at, series), None, view)
             }
             Row::Bucket { at, series, mean, min, max, last, count, from } => {
                 let figure = |aggregate: &Aggregate| match aggregate {
@@ -39,12 +45,12 @@ pub fn print(
                     Aggregate::Last => Figure::Value(last),
                     Aggregate::Count => Figure::Count(count),
                 };
-                let figures: Vec<_> = rows.aggregates.iter().flatten().map(figure).collect();
-                rows.row((at, series), &figures, Some(from), view)?;
+                rows.figures.clear();
+                rows.figures.extend(rows.aggregates.iter().flatten().map(figure));
+                rows.row((at, series), Some(from), view)
             }
-            _ => return Err(unexpected()),
+            _ => Err(unexpected()),
         }
-        Ok(())
     })?;
     Ok(rows.count > 0)
 }
@@ -57,51 +63,61 @@ enum Figure {
 }
 
 impl Figure {
-    fn text(self) -> String {
+    fn write(self, into: &mut String) {
         match self {
-            Self::Value(value) => json::number(value).to_string(),
-            Self::Count(count) => count.to_string(),
+            Self::Value(value) => json::write_number(value, into),
+            // A text takes everything.
+            Self::Count(count) => drop(write!(into, "{count}")),
         }
     }
 }
 
-/// What rows need of each other.
+/// What rows need of each other. Nothing is allocated for a row but the line, which is used again.
 struct Rows {
     format: Format,
     aggregates: Option<Vec<Aggregate>>,
     series: Vec<Series>,
-    /// Names as the format writes them.
-    names: Vec<String>,
+    /// Names as the format writes them, and how values are told to people.
+    names: Vec<(String, Form)>,
     keys: Vec<&'static str>,
     table: Option<Table>,
-    moment: Moment,
+    moment: Rfc3339,
+    local: Seconds,
+    figures: Vec<Figure>,
+    line: String,
+    cells: Vec<String>,
     count: u64,
 }
 
 impl Rows {
-    fn new(format: Format, aggregates: Option<Vec<Aggregate>>) -> Self {
+    fn new(aggregates: Option<Vec<Aggregate>>, view: &View<'_>) -> Self {
         let keys = aggregates.as_ref().map_or_else(
             || vec!["value"],
             |aggregates| aggregates.iter().map(|aggregate| key(*aggregate)).collect(),
         );
         Self {
-            format,
+            format: view.format,
             aggregates,
             series: Vec::new(),
             names: Vec::new(),
             keys,
             table: None,
-            moment: Moment::default(),
+            moment: Rfc3339::default(),
+            local: Seconds::new(view.zone()),
+            figures: Vec::new(),
+            line: String::new(),
+            cells: Vec::new(),
             count: 0,
         }
     }
 
     fn begin(&mut self, series: Vec<Series>, view: &mut View<'_>) -> io::Result<()> {
-        self.names = match self.format {
-            Format::Table => Vec::new(),
-            Format::Json => series.iter().map(|series| json::text(series.id())).collect(),
-            Format::Csv => series.iter().map(|series| quoted(series.id()).into_owned()).collect(),
+        let name = |series: &Series| match self.format {
+            Format::Table => series.id().to_owned(),
+            Format::Json => json::text(series.id()),
+            Format::Csv => quoted(series.id()).into_owned(),
         };
+        self.names = series.iter().map(|series| (name(series), Form::of(series))).collect();
         let is_empty = series.is_empty();
         self.series = series;
         match self.format {
@@ -129,43 +145,55 @@ impl Rows {
         table
     }
 
+    /// Writes the row that has `figures`.
     fn row(
         &mut self,
         (at, series): (Timestamp, u32),
-        figures: &[Figure],
         from: Option<Basis>,
         view: &mut View<'_>,
     ) -> Result<()> {
-        let index = usize::try_from(series)?;
+        let (name, form) = self.names.get(usize::try_from(series)?).ok_or_else(unexpected)?;
         self.count += 1;
         if let Some(table) = &mut self.table {
             if self.count == 1 {
                 table.write_head(view.out)?;
             }
-            let series = self.series.get(index).ok_or_else(unexpected)?;
-            let figures = figures.iter().map(|figure| match figure {
-                Figure::Value(value) => Cell::from(human::value(series, *value)),
-                Figure::Count(count) => Cell::from(human::thousands(*count)),
-            });
-            let cells = [Cell::from(human::second(at, view.zone())), series.id().into()];
-            return Ok(table.write_row(view.out, &cells.into_iter().chain(figures).collect::<Vec<_>>())?);
+            self.cells.resize_with(2 + self.figures.len(), String::new);
+            self.cells.iter_mut().for_each(String::clear);
+            let mut cells = self.cells.iter_mut();
+            if let (Some(time), Some(series)) = (cells.next(), cells.next()) {
+                self.local.write(at, time);
+                series.push_str(name);
+            }
+            for (cell, figure) in cells.zip(&self.figures) {
+                match figure {
+                    Figure::Value(value) => form.write(*value, cell),
+                    Figure::Count(count) => cell.push_str(&human::thousands(*count)),
+                }
+            }
+            return Ok(table.write_texts(view.out, &self.cells)?);
         }
-        let name = self.names.get(index).ok_or_else(unexpected)?;
-        let time = self.moment.text(at);
+        let (time, line) = (self.moment.text(at), &mut self.line);
+        line.clear();
         if self.format == Format::Csv {
-            write!(view.out, "{time},{name}")?;
-            figures.iter().try_for_each(|figure| write!(view.out, ",{}", figure.text()))?;
-            view.out.write_all(b"\n")?;
-            return Ok(());
+            line.extend([time, ",", name]);
+            for figure in &self.figures {
+                line.push(',');
+                figure.write(line);
+            }
+        } else {
+            line.extend(["{\"time\":\"", time, "\",\"series\":", name]);
+            for (key, figure) in self.keys.iter().zip(&self.figures) {
+                line.extend([",\"", *key, "\":"]);
+                figure.write(line);
+            }
+            if let Some(from) = from {
+                line.extend([",\"source\":\"", from.word(), "\""]);
+            }
+            line.push('}');
         }
-        write!(view.out, "{{\"time\":\"{time}\",\"series\":{name}")?;
-        for (key, figure) in self.keys.iter().zip(figures) {
-            write!(view.out, ",\"{key}\":{}", figure.text())?;
-        }
-        if let Some(from) = from {
-            write!(view.out, ",\"source\":\"{}\"", from.word())?;
-        }
-        Ok(view.out.write_all(b"}\n")?)
+        line.push('\n');
+        Ok(view.out.write_all(line.as_bytes())?)
     }
 }
 
@@ -181,23 +209,6 @@ fn value_width(series: &Series) -> usize {
         Unit::Bytes => "123.45 GiB".len(),
         Unit::Celsius => 8,
         Unit::Seconds => "23 h 59 min".len(),
-    }
-}
-
-/// The text of a moment, kept for the rows of the same tick.
-#[derive(Default)]
-struct Moment {
-    at: Option<Timestamp>,
-    text: String,
-}
-
-impl Moment {
-    fn text(&mut self, at: Timestamp) -> &str {
-        if self.at != Some(at) {
-            self.at = Some(at);
-            self.text = at.rfc3339();
-        }
-        &self.text
     }
 }
 

@@ -1,24 +1,50 @@
 //! Numbers, spans and moments as people read them.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use jiff::{Zoned, tz::TimeZone};
 pub use systembot_model::render::{bytes, percent, span};
-use systembot_model::{Series, Timestamp, metric::Unit, number};
+use systembot_model::{
+    Series, Timestamp,
+    metric::{Metric, Unit},
+    number,
+};
 
 use crate::time::zoned;
 
 /// A value of a series with its unit: `1.52`, `48.3 %`, `3.21 GiB`, `51.0 °C`, `2 d 4 h`.
 #[must_use]
 pub fn value(series: &Series, value: f64) -> String {
-    let Some(metric) = series.known() else { return decimal(value) };
-    match metric.unit {
-        Unit::Number => format!("{value:.*}", usize::from(metric.decimals)),
-        Unit::Percent => percent(value),
-        Unit::Bytes => bytes(value),
-        Unit::Celsius => format!("{value:.1} °C"),
-        Unit::Seconds if value >= 60.0 => span(Duration::from_secs(number::round(value))),
-        Unit::Seconds => format!("{value:.1} s"),
+    let mut text = String::new();
+    Form::of(series).write(value, &mut text);
+    text
+}
+
+/// How the values of a series are written; found once where there are many of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Form(Option<&'static Metric>);
+
+impl Form {
+    /// That of a series.
+    #[must_use]
+    pub fn of(series: &Series) -> Self {
+        Self(series.known())
+    }
+
+    /// Adds a value to a text, as [`value`] prints it.
+    pub fn write(self, value: f64, into: &mut String) {
+        let Some(metric) = self.0 else { return into.push_str(&decimal(value)) };
+        // A text takes everything.
+        let _ = match metric.unit {
+            Unit::Number => write!(into, "{value:.*}", usize::from(metric.decimals)),
+            Unit::Percent => into.write_str(&percent(value)),
+            Unit::Bytes => into.write_str(&bytes(value)),
+            Unit::Celsius => write!(into, "{value:.1} °C"),
+            Unit::Seconds if value >= 60.0 => {
+                into.write_str(&span(Duration::from_secs(number::round(value))))
+            }
+            Unit::Seconds => write!(into, "{value:.1} s"),
+        };
     }
 }
 

@@ -1,8 +1,11 @@
 //! JSON lines: one object a line, keys in the order given.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 use systembot_model::{Timestamp, number};
 
 use super::Fields;
@@ -15,14 +18,76 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 /// Infinities and NaN, which JSON has no form for, are null; no sample is one.
 #[must_use]
 pub fn number(value: f64) -> Value {
+    plain(value).map_or(Value::Null, Value::Number)
+}
+
+/// Adds a value to a text, as [`number`] prints.
+pub fn write_number(value: f64, into: &mut String) {
+    if write_decimals(value, into) {
+        return;
+    }
+    // A text takes everything.
+    let _ = match plain(value) {
+        Some(number) => write!(into, "{number}"),
+        None => into.write_str("null"),
+    };
+}
+
+/// Adds a value that has at most three decimals, as most samples have; whether it has.
+///
+/// Of all texts of up to 15 digits at most one reads back as a given value, so this one is the shortest.
+fn write_decimals(value: f64, into: &mut String) -> bool {
+    let magnitude = value.abs();
+    if !(0.001..1e9).contains(&magnitude) {
+        return false;
+    }
+    let thousandths = number::round(magnitude * 1000.0);
+    // Correctly rounded, as reading the text is.
+    if number::float(thousandths) / 1000.0 != magnitude {
+        return false;
+    }
+    let (mut whole, mut fraction) = (thousandths / 1000, thousandths % 1000);
+    let mut text = [b'0'; 16];
+    let mut begin = text.len();
+    let mut put = |byte: u8| {
+        begin -= 1;
+        if let Some(place) = text.get_mut(begin) {
+            *place = byte;
+        }
+    };
+    let digit = |number: u64| b'0' + u8::try_from(number % 10).unwrap_or(0);
+    if fraction > 0 {
+        let mut is_digit = false;
+        for _ in 0..3 {
+            is_digit |= fraction % 10 != 0;
+            if is_digit {
+                put(digit(fraction));
+            }
+            fraction /= 10;
+        }
+        put(b'.');
+    }
+    put(digit(whole));
+    while whole >= 10 {
+        whole /= 10;
+        put(digit(whole));
+    }
+    if value < 0.0 {
+        put(b'-');
+    }
+    into.push_str(text.get(begin..).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default());
+    true
+}
+
+fn plain(value: f64) -> Option<Number> {
     if value.fract() == 0.0 && value.abs() < EXACT_MAX {
         let magnitude = number::round(value.abs());
-        return match i64::try_from(magnitude) {
-            Ok(whole) if value < 0.0 => Value::from(-whole),
-            Ok(_) | Err(_) => Value::from(magnitude),
-        };
+        return Some(match i64::try_from(magnitude) {
+            Ok(whole) if value < 0.0 => Number::from(-whole),
+            Ok(_) | Err(_) => Number::from(magnitude),
+        });
     }
-    Value::from(value)
+    Number::from_f64(value)
 }
 
 /// A number, null where there is none.
@@ -70,11 +135,36 @@ pub fn object(fields: Fields) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_added_as_they_are_printed(
+            value in prop_oneof![
+                (-2_000_000_i64..2_000_000, 0_i32..6).prop_map(|(n, places)| number::signed(n) / 10_f64.powi(places)),
+                (any::<i64>(), 0_i32..18).prop_map(|(n, places)| number::signed(n) / 10_f64.powi(places)),
+                any::<u64>().prop_map(f64::from_bits),
+                (-2_000_000_i64..2_000_000, 0_i64..4).prop_map(|(n, off)| {
+                    f64::from_bits((number::signed(n) / 1000.0).to_bits().wrapping_add_signed(off))
+                }),
+            ]
+        ) {
+            let mut text = String::new();
+            write_number(value, &mut text);
+            prop_assert_eq!(text, number(value).to_string());
+        }
+    }
 
     #[test]
     fn numbers_read_back_as_they_were() {
-        let check = |value: f64, expected: &str| assert_eq!(number(value).to_string(), expected);
+        let check = |value: f64, expected: &str| {
+            assert_eq!(number(value).to_string(), expected);
+            let mut text = String::from("=");
+            write_number(value, &mut text);
+            assert_eq!(text.strip_prefix('='), Some(expected));
+        };
         check(0.0, "0");
         check(-0.0, "0");
         check(3.0, "3");

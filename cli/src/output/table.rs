@@ -93,6 +93,8 @@ pub struct Table {
     screen: Screen,
     /// Whether the screen is too narrow for columns beside each other.
     is_stacked: bool,
+    /// The line that is being written.
+    line: String,
 }
 
 impl Table {
@@ -104,7 +106,7 @@ impl Table {
     pub fn new(screen: Screen, columns: &[(&'static str, Align)]) -> Self {
         let columns: Vec<_> = columns.iter().map(|(title, align)| Column { title, align: *align }).collect();
         let widths = columns.iter().map(|column| width(column.title)).collect();
-        Self { columns, widths, rows: Vec::new(), screen, is_stacked: false }
+        Self { columns, widths, rows: Vec::new(), screen, is_stacked: false, line: String::new() }
     }
 
     /// Adds a row.
@@ -183,6 +185,43 @@ impl Table {
             writeln!(out, "{}", line.trim_end_matches(' '))?;
         }
         Ok(())
+    }
+
+    /// Writes one row of cells without a style; where each fits its column, as nearly all do, nothing is allocated.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub fn write_texts(&mut self, out: &mut dyn Write, texts: &[String]) -> io::Result<()> {
+        self.line.clear();
+        if self.is_stacked || !self.lay_out(texts) {
+            let cells: Vec<_> = texts.iter().map(|text| Cell::from(text.as_str())).collect();
+            return self.write_row(out, &cells);
+        }
+        self.line.truncate(self.line.trim_end_matches(' ').len());
+        self.line.push('\n');
+        out.write_all(self.line.as_bytes())
+    }
+
+    /// Puts cells into the line; whether that was all, so that none has to be folded.
+    fn lay_out(&mut self, texts: &[String]) -> bool {
+        for ((text, column), room) in texts.iter().zip(&self.columns).zip(&self.widths) {
+            let taken = if text.is_ascii() { text.len() } else { width(text) };
+            let is_folded = taken > *room || text.contains('\n') || text.ends_with(char::is_whitespace);
+            let blanks = std::iter::repeat_n(' ', room.saturating_sub(taken));
+            match column.align {
+                Align::Fold | Align::FoldLate if is_folded => return false,
+                Align::Fold | Align::FoldLate | Align::Left => {
+                    self.line.push_str(text);
+                    self.line.extend(blanks);
+                }
+                Align::Right => {
+                    self.line.extend(blanks);
+                    self.line.push_str(text);
+                }
+            }
+            self.line.push_str("  ");
+        }
+        true
     }
 
     /// Writes the cells of a row below each other, with an empty line behind them.
@@ -282,6 +321,27 @@ mod tests {
             text(&mut table),
             "Name              Value\nload1               0.5  ▁█\nprocesses_total          x\na                123456\n"
         );
+    }
+
+    #[test]
+    fn texts_are_laid_out_as_cells_are() {
+        let columns = [("Time", Align::FoldLate), ("Name", Align::Fold), ("V", Align::Right)];
+        let texts =
+            ["a", "", "ä b", "ends ", "two\nlines", "exactly_it", "longer_than_its_column", "°C\u{a0}"];
+        for room in [20, 24, 80] {
+            for i in 0..texts.len().pow(3) {
+                let text = |step: usize| texts[i / step % texts.len()].to_owned();
+                let mut table = Table::new(screen(room), &columns);
+                table.widen([4, 10, 5]);
+                let (mut laid_out, mut folded) = (Vec::new(), Vec::new());
+                table.write_head(&mut laid_out).unwrap();
+                folded.clone_from(&laid_out);
+                let row = [text(1), text(texts.len()), text(texts.len() * texts.len())];
+                table.write_texts(&mut laid_out, &row).unwrap();
+                table.write_row(&mut folded, &row.map(Cell::from)).unwrap();
+                assert_eq!(String::from_utf8(laid_out).unwrap(), String::from_utf8(folded).unwrap());
+            }
+        }
     }
 
     #[test]

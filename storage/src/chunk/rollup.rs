@@ -49,6 +49,9 @@ pub(crate) struct Rollup {
 }
 
 impl Rollup {
+    /// No sample.
+    const NONE: Self = Self { min: 0.0, max: 0.0, last: 0.0, sum: 0.0, count: 0 };
+
     /// One sample.
     pub(crate) const fn of(value: f64) -> Self {
         Self { min: value, max: value, last: value, sum: value, count: 1 }
@@ -416,7 +419,8 @@ pub(crate) fn read(head: &Head, body: &[u8]) -> Result<Rows, Error> {
 pub(crate) struct Sheet {
     scratch: DecompressorScratch,
     times: Vec<i64>,
-    columns: Vec<(u32, Vec<Option<Rollup>>)>,
+    /// By slot; a row that lacks the series has [`Rollup::NONE`].
+    columns: Vec<(u32, Vec<Rollup>)>,
     next: usize,
 }
 
@@ -454,21 +458,20 @@ impl Sheet {
             let found = wanted.binary_search_by_key(&column.id, |wanted| wanted.id);
             let Some(wanted) = found.ok().and_then(|i| wanted.get(i)) else { continue };
             let rollups = self.column(parts, column, bytes)?;
-            let mut there = rollups.into_iter();
-            let present = usize::from(column.present);
-            let spread: Vec<Option<Rollup>> = if present == rows {
-                there.by_ref().map(Some).collect()
+            let spread = if rollups.len() == rows {
+                rollups
             } else {
-                (0..rows)
-                    .map(|i| {
-                        let is_set = bytes.get(i / 8)? & (1 << (i % 8)) != 0;
-                        if is_set { there.next().map(Some) } else { Some(None) }
-                    })
-                    .collect::<Option<_>>()?
+                let mut there = rollups.into_iter();
+                let mut spread = Vec::with_capacity(rows);
+                for i in 0..rows {
+                    let is_set = bytes.get(i / 8)? & (1 << (i % 8)) != 0;
+                    spread.push(if is_set { there.next()? } else { Rollup::NONE });
+                }
+                if there.next().is_some() {
+                    return None;
+                }
+                spread
             };
-            if there.next().is_some() || spread.len() != rows {
-                return None;
-            }
             self.columns.push((wanted.slot, spread));
         }
         rest.is_empty().then_some(())
@@ -552,7 +555,7 @@ impl Sheet {
     /// Adds the next row's series, in order of slot, and steps on.
     pub(crate) fn take(&mut self, into: &mut Vec<(u32, Rollup)>) {
         for (slot, rollups) in &self.columns {
-            if let Some(Some(rollup)) = rollups.get(self.next) {
+            if let Some(rollup) = rollups.get(self.next).filter(|rollup| rollup.count > 0) {
                 into.push((*slot, *rollup));
             }
         }

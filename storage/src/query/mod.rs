@@ -44,7 +44,7 @@ pub fn answer(reader: &Reader, state: &State, request: &Request, sink: Sink<'_>)
         Request::Alerts { since, open } => {
             let alerts = alerts::all(reader)?.into_values();
             let wanted = alerts.filter(|alert| alert.is_open() || (!open && alert.fired_at >= *since));
-            each(sink, wanted.map(|alert| Ok(Row::Alert(alert))))?;
+            each(sink, wanted.map(|alert| Ok(Row::Alert(Box::new(alert)))))?;
         }
         Request::Why { id } => {
             if let Some(why) = alerts::why(reader, state, *id)? {
@@ -53,7 +53,10 @@ pub fn answer(reader: &Reader, state: &State, request: &Request, sink: Sink<'_>)
         }
         Request::Events { since, until, kinds, after } => {
             let filter = EventFilter { after: *after, since: *since, until: *until, kinds: kinds.clone() };
-            each(sink, reader.events(filter)?.map(|record| record.map(Row::Event)))?;
+            each(
+                sink,
+                reader.events(filter)?.map(|record| record.map(|record| Row::Event(Box::new(record)))),
+            )?;
         }
         Request::Verify => one(sink, Row::Verified(verify::verify(reader, state)?)),
         Request::Backup => archive::copy(reader, sink)?,
@@ -169,7 +172,7 @@ pub struct Import {
     pub last: bool,
 }
 
-/// One row of an answer.
+/// One row of an answer; what is large lies elsewhere, for a row is moved often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Row {
     /// Names that points and buckets refer to by index, in order of name.
@@ -209,11 +212,11 @@ pub enum Row {
     /// One window.
     Trend(Trend),
     /// One alert.
-    Alert(Alert),
+    Alert(Box<Alert>),
     /// One alert explained.
     Why(Box<Why>),
     /// One record.
-    Event(Record),
+    Event(Box<Record>),
     /// The answer to a chat line.
     Answer {
         /// The text.

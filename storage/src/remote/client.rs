@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     FRAME_BYTES_MAX, HELLO_PATIENCE, PATIENCE, REQUEST_BYTES_MAX, RemoteError, greet, greeted, read_frame,
-    with_short_path, write_frame,
+    rows, with_short_path, write_frame,
 };
 use crate::{
     codec,
@@ -104,7 +104,7 @@ fn give(frames: &mpsc::Receiver<Result<Vec<u8>, RemoteError>>, sink: Sink<'_>) -
         }
         let mut rest = frame.as_slice();
         while !rest.is_empty() {
-            let (row, after) = codec::prefix::<Row>(rest)?;
+            let (row, after) = rows::read(rest)?;
             rest = after;
             if let Row::Failed(text) = row {
                 return Err(RemoteError::Failed(text));

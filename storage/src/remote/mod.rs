@@ -8,6 +8,7 @@
 //! The daemon holds a thread for each connection, so nothing here waits longer than [`WAIT`] for a peer.
 
 mod client;
+mod rows;
 mod server;
 
 use std::{
@@ -113,7 +114,8 @@ fn greeted(stream: &mut UnixStream) -> Result<(), RemoteError> {
     }
 }
 
-/// Reads a length and so many bytes; the buffer is used again and grows as bytes come in, not by what is told.
+/// Reads a length and so many bytes; the buffer is used again and, beyond the
+/// usual, grows as bytes come in and not by what is told.
 fn read_frame(stream: &mut UnixStream, bytes_max: usize, into: &mut Vec<u8>) -> Result<(), RemoteError> {
     let mut length = [0_u8; 4];
     stream.read_exact(&mut length).map_err(closed)?;
@@ -122,6 +124,7 @@ fn read_frame(stream: &mut UnixStream, bytes_max: usize, into: &mut Vec<u8>) -> 
         return Err(RemoteError::Garbled);
     }
     into.clear();
+    into.reserve(usize::try_from(length).unwrap_or(0).min(FRAME_BYTES + FRAME_BYTES / 4));
     let read = stream.take(u64::from(length)).read_to_end(into)?;
     if u32::try_from(read).ok() == Some(length) { Ok(()) } else { Err(RemoteError::Closed) }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    FRAME_BYTES, FRAME_BYTES_MAX, REQUEST_BYTES_MAX, RemoteError, WAIT, greet, greeted, read_frame,
+    FRAME_BYTES, FRAME_BYTES_MAX, REQUEST_BYTES_MAX, RemoteError, WAIT, greet, greeted, read_frame, rows,
     with_short_path, write_frame,
 };
 use crate::{
@@ -104,10 +104,13 @@ impl<'a> RowWriter<'a> {
     /// # Errors
     /// [`Stop`] when the client is gone; [`RowWriter::finish`] tells why.
     pub fn push(&mut self, row: &Row) -> Result<(), Stop> {
-        if self.problem.is_none() {
-            self.problem = self.add(row).err();
+        if self.problem.is_some() {
+            return Err(Stop);
         }
-        if self.problem.is_some() { Err(Stop) } else { Ok(()) }
+        self.add(row).map_err(|problem| {
+            self.problem = Some(problem);
+            Stop
+        })
     }
 
     /// Sends what is left, and the end.
@@ -124,7 +127,7 @@ impl<'a> RowWriter<'a> {
 
     fn add(&mut self, row: &Row) -> Result<(), RemoteError> {
         let before = self.frame.len();
-        codec::to_bytes(row, &mut self.frame)?;
+        rows::write(row, &mut self.frame)?;
         let bytes = self.frame.len() - before;
         if bytes > FRAME_BYTES_MAX - FRAME_BYTES {
             return Err(RemoteError::TooLong(bytes));

@@ -101,15 +101,10 @@ impl Cursor {
                 self.next = self.read_next();
             }
             self.head = self.open.iter().filter_map(|block| key_of(self.course, block)).min();
-            match self.next.take() {
-                Some((first, chunk)) if self.head.is_none_or(|head| first <= head) => {
-                    self.open_chunk(first, &chunk?, (view, decoder))?;
-                }
-                later => {
-                    self.next = later;
-                    return Ok(());
-                }
-            }
+            let head = self.head;
+            let is_due = |(first, _): &mut Next| head.is_none_or(|head| *first <= head);
+            let Some((first, chunk)) = self.next.take_if(is_due) else { return Ok(()) };
+            self.open_chunk(first, &chunk?, (view, decoder))?;
         }
     }
 

@@ -368,8 +368,13 @@ fn events_are_chosen_by_time_kind_and_number() {
     let check =
         |world: &mut World, after: u64, (since, until, kinds): (_, _, Vec<String>), expected: &[u64]| {
             let request = Request::Events { since, until, kinds, after: Seq::new(after) };
-            let rows: Vec<Row> =
-                all.iter().filter(|r| expected.contains(&r.seq.get())).cloned().map(Row::Event).collect();
+            let rows: Vec<Row> = all
+                .iter()
+                .filter(|r| expected.contains(&r.seq.get()))
+                .cloned()
+                .map(Box::new)
+                .map(Row::Event)
+                .collect();
             assert_eq!(rows.len(), expected.len());
             check(world, &request, &rows);
         };
