@@ -419,7 +419,11 @@ impl Engine {
         self.checkpoint();
         match self.log.mend(self.clock.now()) {
             Ok(mended) => warn!("{}", salvage::told(self.log.dir(), &mended).sentence()),
-            Err(error) => error!(%error, "the log cannot be mended"),
+            Err(error) => {
+                // Nothing was mended: the next attempt to open it may try again.
+                self.whole_until = None;
+                error!(%error, "the log cannot be mended");
+            }
         }
     }
 

@@ -87,6 +87,13 @@ pub(crate) fn label(path: &Path) -> Option<(u64, Seq)> {
     Some((label.log, label.seq))
 }
 
+/// Number of a record before which some may have been let go for their age, as far as a checkpoint knows.
+pub(crate) fn baselined(path: &Path) -> Option<Seq> {
+    let bytes = std::fs::read(path).ok()?;
+    let (_, rest) = labelled(&bytes)?;
+    codec::from_bytes::<State>(rest).ok()?.baselines.from
+}
+
 /// The label of a checkpoint of this layout, and the bytes of its state.
 fn labelled(bytes: &[u8]) -> Option<(Label, &[u8])> {
     let (label, state) = codec::prefix::<Label>(codec::payload(bytes).ok()?).ok()?;

@@ -154,6 +154,7 @@ impl Log {
         salvage::check(dir)?;
         let store = Store::open(dir)?;
         compact::clear(dir)?;
+        salvage::clear(dir)?;
         if let Some(known) = known {
             let mut left = event::after(store.trees(), known)?;
             left.extend(hot::after(store.trees(), known)?);

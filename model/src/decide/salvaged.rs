@@ -25,7 +25,7 @@ impl Salvaged {
     pub fn sentence(&self) -> String {
         let lost = match (self.lost, self.is_at_least) {
             (0, false) => "none lost".to_owned(),
-            (0, true) => "none known to be lost, the newest may be".to_owned(),
+            (0, true) => "none known to be lost, some may be".to_owned(),
             (lost, false) => format!("{lost} lost"),
             (lost, true) => format!("at least {lost} lost"),
         };

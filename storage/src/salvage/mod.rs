@@ -142,6 +142,15 @@ pub(crate) fn finish(dir: &Path) -> io::Result<()> {
     sync_parent(dir)
 }
 
+/// Removes what a salvage that a crash cut off left beside the log: the log opens, so it is not needed, and it knows
+/// nothing of what is recorded from now on. The log's lock is held: nobody else is at it.
+pub(crate) fn clear(dir: &Path) -> Result<(), Error> {
+    for path in [beside(dir, "log.new"), beside(dir, "log.ready")] {
+        remove(&path).map_err(|source| Error::Io { path, source })?;
+    }
+    Ok(())
+}
+
 /// The newest salvage that a log has been through.
 pub(crate) fn newest(trees: &Trees) -> Option<Salvage> {
     let value = trees.meta.get(SALVAGED_KEY).ok()??;

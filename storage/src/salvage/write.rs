@@ -61,6 +61,8 @@ struct Writer<'a> {
     covered: BTreeMap<u16, Spans>,
     /// Highest number that anything tells of.
     highest: u64,
+    /// Highest number in a chunk.
+    newest_chunk: u64,
     imported: u64,
     /// Imported samples that records tell of, and those that there are.
     samples_imported: (u64, u64),
@@ -95,6 +97,7 @@ pub(super) fn write(
         found: BTreeSet::new(),
         covered: BTreeMap::new(),
         highest: 0,
+        newest_chunk: 0,
         imported: 0,
         samples_imported: (0, 0),
     };
@@ -242,6 +245,7 @@ impl Writer<'_> {
             self.name_columns(&header);
             if header.origin == Origin::Live {
                 self.knows(header.last_seq);
+                self.newest_chunk = self.newest_chunk.max(header.last_seq);
             }
             let group = groups.entry((header.origin == Origin::Imported, header.group)).or_default();
             group.push(Live { header, place: *place, is_removed: *is_removed });
@@ -482,7 +486,8 @@ impl Writer<'_> {
         (id, known): (Option<u64>, u64),
         (at, kept): (Timestamp, Option<String>),
     ) -> Result<Salvage, Error> {
-        let is_end_known = self.gathered.is_whole_to_the_end && known <= self.highest;
+        let is_newest_there = known <= self.highest;
+        let is_end_known = self.gathered.is_whole_to_the_end && is_newest_there;
         self.knows(known);
         self.knows(self.saved.last().unwrap_or(0));
         let count = self.entries.last_key_value().map_or(0, |(id, _)| id + 1);
@@ -493,7 +498,7 @@ impl Writer<'_> {
             let value = codec::encode(&entry).map_err(Error::writing("a series name"))?;
             self.put(Put::meta(Catalogue::key(entry.id), value))?;
         }
-        let pruned = self.pruned()?;
+        let (mark, pruned) = self.pruned(is_newest_there)?;
         let mut samples = self.samples();
         if pruned == 0 {
             samples = samples.saturating_add(self.samples_imported.0.saturating_sub(self.samples_imported.1));
@@ -508,6 +513,8 @@ impl Writer<'_> {
         }
         let gaps = self.saved.gaps(pruned + 1, self.highest);
         let lost = gaps.iter().map(|(first, last)| last - first + 1 - told.count_in(*first, *last)).sum();
+        // What may have been pruned is missing all the same.
+        let gaps = self.saved.gaps(mark + 1, self.highest);
         for (first, last) in merged(gaps) {
             let value = codec::encode(&(first, last)).map_err(Error::writing("a lost span"))?;
             self.put(Put::meta([LOST_PREFIX, &first.to_be_bytes()].concat(), value))?;
@@ -520,7 +527,8 @@ impl Writer<'_> {
             newest: Seq::new(self.highest),
             saved: self.saved.count(),
             lost,
-            is_at_least: !is_end_known,
+            // Some of what is older than what was pruned was kept, and nothing tells how much.
+            is_at_least: !is_end_known || pruned > 0,
             samples,
             kept,
         };
@@ -552,11 +560,20 @@ impl Writer<'_> {
         Ok(sealed.map_or(0, |sealed| sealed.ticks))
     }
 
-    /// Number up to which records are missing because they were too old.
-    fn pruned(&self) -> Result<u64, Error> {
-        let Some(entry) = self.gathered.keys.get(&(Kind::Meta, b"pruned".to_vec())) else { return Ok(0) };
-        let value = self.value(&entry.place)?;
-        Ok(codec::payload(&value).and_then(codec::prefix::<u64>).map_or(0, |(seq, _)| seq))
+    /// Number up to which records are missing because they were too old, and up to which they may be: where the mark
+    /// of that is lost, or older than the chunks, a checkpoint knows which cannot be.
+    fn pruned(&self, is_newest_there: bool) -> Result<(u64, u64), Error> {
+        let note = |key: &[u8]| self.gathered.keys.get(&(Kind::Meta, key.to_vec()));
+        let value = note(b"pruned").map(|entry| self.value(&entry.place)).transpose()?.unwrap_or_default();
+        let mark = codec::payload(&value).and_then(codec::prefix::<u64>).map_or(0, |(seq, _)| seq);
+        let sealed =
+            note(Sealed::KEY).map(|entry| self.decoded::<Sealed>(&entry.place)).transpose()?.flatten();
+        let is_newest = sealed.is_some_and(|sealed| sealed.seq.get() >= self.newest_chunk);
+        if is_newest && is_newest_there {
+            return Ok((mark, mark));
+        }
+        let from = checkpoint::baselined(&self.dir.with_file_name("checkpoint")).map_or(0, Seq::get);
+        Ok((mark, mark.max(from.saturating_sub(1))))
     }
 }
 

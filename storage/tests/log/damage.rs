@@ -401,10 +401,15 @@ pub(crate) fn small() -> World {
 
 /// Changes a tree behind the log's back, where the database itself finds nothing wrong.
 pub(crate) fn edit(world: &World, tree: &str, work: &dyn Fn(&sled::Tree)) {
+    edit_at(&world.data().join("log"), tree, work);
+}
+
+/// The same of a log that lies elsewhere.
+pub(crate) fn edit_at(log: &Path, tree: &str, work: &dyn Fn(&sled::Tree)) {
     let mut attempts = 0;
     let db = loop {
         // The log that was just closed may hold its lock for a moment.
-        match sled::open(world.data().join("log")) {
+        match sled::open(log) {
             Ok(db) => break db,
             Err(error) => assert!(attempts < 50, "{error}"),
         }

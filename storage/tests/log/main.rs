@@ -10,6 +10,7 @@
 //! - `compact`: the log written anew
 //! - `damage`: bytes that change on disk
 //! - `salvage`: a new log from what a damaged one still holds
+//! - `mended`: roll-ups, pruned and compacted logs after it, and what crashes left beside a log
 //! - `remote`: the control socket
 //! - `series`: those that come and go
 //! - `retention`: what is let go, and that nothing else changes by it
@@ -31,6 +32,7 @@ mod damage;
 mod fold;
 mod import;
 mod kill;
+mod mended;
 mod query;
 mod remote;
 mod retention;

@@ -19,8 +19,8 @@ const BEGIN: i64 = 1_795_392_000_000;
 const TICK: i64 = 5 * MINUTE;
 
 /// A bot without its edges: decides, appends and folds; everything it ever recorded is kept beside the log.
-struct Life {
-    world: World,
+pub(crate) struct Life {
+    pub(crate) world: World,
     limits: Limits,
     state: State,
     now: i64,
@@ -29,7 +29,7 @@ struct Life {
 }
 
 impl Life {
-    fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let mut world = World::new();
         world.log().limit(limits);
         let mut life =
@@ -83,7 +83,7 @@ impl Life {
     }
 
     /// Ticks, chat, deliveries, and a death now and then.
-    fn live(&mut self, ticks: std::ops::Range<i64>) {
+    pub(crate) fn live(&mut self, ticks: std::ops::Range<i64>) {
         for i in ticks {
             self.now += TICK;
             self.tick(i);
@@ -129,7 +129,7 @@ impl Life {
     }
 }
 
-fn limits(days: i64) -> Limits {
+pub(crate) fn limits(days: i64) -> Limits {
     Limits { retention: Duration::from_millis(u64::try_from(days * DAY).unwrap()), ..Limits::default() }
 }
 
