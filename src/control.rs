@@ -96,12 +96,22 @@ fn answer(stream: UnixStream, inbox: &Inbox) -> anyhow::Result<()> {
                 let (reply, look) = oneshot::channel();
                 inbox.ask(Asked::Look(reply))?;
                 let (reader, state) = look.blocking_recv()?;
-                if let Err(error) = query::answer(&reader, &state, &request, &mut |row| rows.push(&row)) {
+                let mut damage = None;
+                let answered = query::answer(&reader, &state, &request, &mut |row| {
+                    if let Row::Verified(verified) = &row {
+                        damage = verified.faults.first().filter(|_| verified.damaged).cloned();
+                    }
+                    rows.push(&row)
+                });
+                if let Err(error) = answered {
                     if matches!(error, Error::Damaged { .. }) {
-                        drop(reader);
-                        inbox.ask(Asked::Mend(error.to_string()))?;
+                        damage = Some(error.to_string());
                     }
                     push(&mut rows, &Row::Failed(error.to_string()));
+                }
+                if let Some(damage) = damage {
+                    drop(reader);
+                    inbox.ask(Asked::Mend(damage))?;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The state at some moment, so that a start need not fold the whole log.
 //!
-//! `<data-dir>/checkpoint` is a frame with the log's id, a fingerprint of the state's layout, and the state. It is a
+//! `<data-dir>/checkpoint` is a frame with the log's id, a fingerprint of the state's layout, the names of all series (in
+//! case that damage takes them from the log), and the state. It is a
 //! cache: whatever cannot be read, is of another log or another layout, or is ahead of the log is passed over, and
 //! it may be deleted at any time. It is no value of the database because it is far larger than one may be.
 
@@ -14,10 +15,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use systembot_model::{Seq, State};
 
-use crate::{codec, error::Error, fold, log::Log};
+use crate::{catalogue::Entry, codec, error::Error, fold, log::Log};
 
 /// Raised when the meaning of the state changes, but not its layout.
-const MEANING: u16 = 5;
+const MEANING: u16 = 6;
 
 #[derive(Serialize, Deserialize)]
 struct Label {
@@ -35,7 +36,8 @@ impl Log {
     pub fn checkpoint(&self, state: &State) -> Result<(), Error> {
         let path = self.checkpoint_path();
         let label = Label { log: self.id(), layout: layout(), seq: state.seq };
-        let bytes = codec::encode(&(label, state)).map_err(Error::writing("the checkpoint"))?;
+        let names = self.catalogue.entries();
+        let bytes = codec::encode(&(label, names, state)).map_err(Error::writing("the checkpoint"))?;
         let temporary = path.with_extension("new");
         write(&temporary, &bytes)
             .and_then(|()| std::fs::rename(&temporary, &path))
@@ -61,7 +63,7 @@ impl Log {
 
     fn read_checkpoint(&self) -> Option<State> {
         let bytes = std::fs::read(self.checkpoint_path()).ok()?;
-        let (label, rest) = labelled(&bytes)?;
+        let (label, _, rest) = parts(&bytes)?;
         if label.log != self.id() {
             return None;
         }
@@ -83,21 +85,33 @@ impl Log {
 /// The log that a checkpoint is of, and its newest record then.
 pub(crate) fn label(path: &Path) -> Option<(u64, Seq)> {
     let bytes = std::fs::read(path).ok()?;
-    let (label, _) = labelled(&bytes)?;
+    let (label, ..) = parts(&bytes)?;
     Some((label.log, label.seq))
 }
 
 /// Number of a record before which some may have been let go for their age, as far as a checkpoint knows.
 pub(crate) fn baselined(path: &Path) -> Option<Seq> {
     let bytes = std::fs::read(path).ok()?;
-    let (_, rest) = labelled(&bytes)?;
+    let (.., rest) = parts(&bytes)?;
     codec::from_bytes::<State>(rest).ok()?.baselines.from
 }
 
-/// The label of a checkpoint of this layout, and the bytes of its state.
-fn labelled(bytes: &[u8]) -> Option<(Label, &[u8])> {
-    let (label, state) = codec::prefix::<Label>(codec::payload(bytes).ok()?).ok()?;
-    (label.layout == layout()).then_some((label, state))
+/// The log that a checkpoint is of, and the names of its series then: each lies in one place in the log, which damage
+/// may take.
+pub(crate) fn names(path: &Path) -> Option<(u64, Vec<Entry>)> {
+    let bytes = std::fs::read(path).ok()?;
+    let (label, names, _) = parts(&bytes)?;
+    Some((label.log, names))
+}
+
+/// Label and names of a checkpoint of this layout, and the bytes of its state.
+fn parts(bytes: &[u8]) -> Option<(Label, Vec<Entry>, &[u8])> {
+    let (label, rest) = codec::prefix::<Label>(codec::payload(bytes).ok()?).ok()?;
+    if label.layout != layout() {
+        return None;
+    }
+    let (names, state) = codec::prefix::<Vec<Entry>>(rest).ok()?;
+    Some((label, names, state))
 }
 
 /// A number that is another one when the state's layout is: of the program's version, and the bytes of an empty state.

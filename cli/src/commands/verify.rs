@@ -81,6 +81,7 @@ mod tests {
             alerts: 3,
             recomputed: 2,
             faults: faults.iter().map(|fault| (*fault).to_owned()).collect(),
+            damaged: !faults.is_empty(),
         };
         let sound = |_: &Request| vec![Row::Verified(verified(&[]))];
         check(

@@ -349,4 +349,6 @@ pub struct Verified {
     pub recomputed: u64,
     /// What is wrong, a line each, beginning with the record's number where one is known.
     pub faults: Vec<String>,
+    /// Whether any of that is damage: something that does not read back as it was written.
+    pub damaged: bool,
 }

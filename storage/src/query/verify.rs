@@ -72,6 +72,12 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// Something does not read back as it was written.
+    fn damage(&mut self, what: impl std::fmt::Display) {
+        self.found.damaged = true;
+        self.fault(what);
+    }
+
     fn fault(&mut self, what: impl std::fmt::Display) {
         self.found.faults.push(what.to_string());
     }
@@ -100,12 +106,12 @@ impl Check<'_> {
                 match item {
                     Ok((key, value)) => {
                         if let Err(fault) = self.chunk(&key, &value, &mut work) {
-                            self.fault(fault);
+                            self.damage(fault);
                         }
                     }
                     Err(error) => {
                         // sled gives the same error for ever.
-                        self.fault(format!("chunks of group {group} cannot be read: {error}"));
+                        self.damage(format!("chunks of group {group} cannot be read: {error}"));
                         break;
                     }
                 }
@@ -174,7 +180,7 @@ impl Check<'_> {
                     Ok((key, value)) => self.rollup(&key, &value, &mut sheet),
                     Err(error) => {
                         // As above.
-                        self.fault(format!("roll-ups of group {group} cannot be read: {error}"));
+                        self.damage(format!("roll-ups of group {group} cannot be read: {error}"));
                         break;
                     }
                 };
@@ -185,7 +191,7 @@ impl Check<'_> {
                         }
                         before = Some(head.last);
                     }
-                    Err(fault) => self.fault(fault),
+                    Err(fault) => self.damage(fault),
                 }
             }
         }
@@ -228,13 +234,13 @@ impl Check<'_> {
             let (key, value) = match item {
                 Ok(pair) => pair,
                 Err(error) => {
-                    self.fault(format!("the order of chunks cannot be read: {error}"));
+                    self.damage(format!("the order of chunks cannot be read: {error}"));
                     return;
                 }
             };
             let place = chunk::parse_order_key(&key).zip(value.first_chunk::<8>());
             let Some(((group, seq), first)) = place else {
-                self.fault("the order of chunks has an entry of no known form");
+                self.damage("the order of chunks has an entry of no known form");
                 continue;
             };
             let first = Timestamp::from_ms(i64::from_be_bytes(*first));
@@ -248,7 +254,7 @@ impl Check<'_> {
                 // One that does not read back is told with the chunks.
                 before = Header::read(&chunk).ok().map(|(header, _)| (group, header.last_seq));
             } else if matches!(self.trees.order.get(&key), Ok(Some(_))) {
-                self.fault(format!("{seq}: the chunk of group {group} that begins with it is missing"));
+                self.damage(format!("{seq}: the chunk of group {group} that begins with it is missing"));
             }
         }
     }
@@ -262,11 +268,11 @@ impl Check<'_> {
                 Ok(Some(record)) => record,
                 Ok(None) => continue,
                 Err(error) if seq.is_none() => {
-                    self.fault(error);
+                    self.damage(error);
                     continue;
                 }
                 Err(error) => {
-                    self.fault(format!("{number}: {error}"));
+                    self.damage(format!("{number}: {error}"));
                     continue;
                 }
             };
@@ -322,7 +328,7 @@ impl Check<'_> {
                     self.missing(first, newest.next());
                 }
             }
-            Err(error) => self.fault(format!(
+            Err(error) => self.damage(format!(
                 "{}: the records from here on cannot be folded: {error}",
                 before.next().get()
             )),

@@ -102,6 +102,7 @@ pub(super) fn write(
         samples_imported: (0, 0),
     };
     let id = writer.meta()?.or(known.map(|(id, _)| id));
+    writer.names(id);
     writer.events()?;
     writer.chunks()?;
     writer.rollups()?;
@@ -422,6 +423,16 @@ impl Writer<'_> {
             self.covered.insert(group, have);
         }
         Ok(())
+    }
+
+    /// Names of series that damage took, as far as the checkpoint has them.
+    fn names(&mut self, id: Option<u64>) {
+        let Some((of, names)) = checkpoint::names(&self.dir.with_file_name("checkpoint")) else { return };
+        if id.is_none_or(|id| id == of) {
+            for entry in names {
+                self.entries.entry(entry.id).or_insert(entry);
+            }
+        }
     }
 
     fn name_columns(&mut self, header: &Header) {
