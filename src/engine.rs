@@ -475,9 +475,6 @@ impl Engine {
             if matches!(error, Error::Damaged { .. }) {
                 self.damage = Some(error.to_string());
             }
-            if matches!(error, Error::Damaged { .. }) {
-                self.damage = Some(error.to_string());
-            }
         }
         if appended.sealed {
             self.checkpoint();

@@ -138,6 +138,9 @@ impl Source for Local<'_> {
             for record in &imported.records {
                 opened.state.apply(record);
             }
+            if part.last {
+                tidy(&mut opened.log);
+            }
             return row(imported.row);
         }
         let Some(opened) = &self.opened else { return Err(no_log(&self.setup.data_dir)) };
@@ -163,6 +166,16 @@ impl Local<'_> {
             self.opened = Some(Opened { log, state });
         }
         self.opened.as_mut().ok_or_else(|| no_log(&self.setup.data_dir))
+    }
+}
+
+/// Gives the disk back what an import took and does not need, as the daemon does in quiet moments.
+fn tidy(log: &mut Log) {
+    while log.is_size_changed() {
+        // The import is done, whatever comes of this, and the next daemon tries it again.
+        if log.compact_if_due().is_err() {
+            break;
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! - `replay FROM DIR END_MS DAYS`: the series of a log, going on as they were recorded.
 //! - `dump DIR csv|prometheus|openmetrics`: every sample, for `import` and for the peers.
 //! - `open DIR`: opens it as a start does.
+//! - `trees DIR`: bytes of the keys and values of each tree.
+//! - `compact DIR`: writes it anew, and tells how long that took and what memory it left.
 //! - `retention DIR BYTES CYCLES`: cycles of so many bytes each into a log that may have so many.
 
 #![expect(
@@ -28,7 +30,9 @@ use std::{
 };
 
 use machine::{DAY_MS, Machine, TICK_MS, cpu_us, rss_kib};
-use systembot_model::{Event, Input, LocalTime, Sample, Seq, Series, State, Timestamp, decide, sample::Pass};
+use systembot_model::{
+    Event, Input, LocalTime, Rules, Sample, Seq, Series, State, Timestamp, decide, sample::Pass,
+};
 use systembot_storage::{Limits, Log, Query, query::Import};
 
 /// Time for sled to give back what it may, after the last write.
@@ -45,6 +49,8 @@ fn main() {
         ["replay", from, dir, _, _] => replay(&log_dir(from), &log_dir(dir), number(3), number(4)),
         ["dump", dir, format] => dump(&log_dir(dir), format),
         ["open", dir] => open(&log_dir(dir)),
+        ["trees", dir] => trees(&log_dir(dir)),
+        ["compact", dir] => compact(&log_dir(dir)),
         ["retention", dir, _, _] => retention(&log_dir(dir), number(2), number(3)),
         _ => panic!("see the first lines of this file"),
     }
@@ -76,6 +82,10 @@ fn write(dir: &Path, ticks: impl Iterator<Item = (Timestamp, Sample)>) {
     let count = appending.0 + sealing.0;
     let wall = wall.elapsed();
     let busy = log.reader().log_bytes().unwrap();
+    println!("rss_kib_at_end {}", rss_kib());
+    let longest = tidy(&mut log);
+    println!("compact_ms {}", longest.as_millis());
+    println!("rss_kib_compacted {}", rss_kib());
     std::thread::sleep(IDLE);
     let bytes = log.reader().log_bytes().unwrap();
     let samples = log.reader().samples().unwrap();
@@ -109,6 +119,7 @@ fn import(dir: &Path, end_ms: i64, days: i64, count: i64) {
         log.import(Timestamp::from_ms(end_ms), &import).unwrap();
     }
     println!("import_ms {}", began.elapsed().as_millis());
+    println!("compact_ms {}", tidy(&mut log).as_millis());
     std::thread::sleep(IDLE);
     println!("bytes {}", log.reader().log_bytes().unwrap());
     println!("samples {}", log.reader().samples().unwrap());
@@ -253,6 +264,26 @@ fn open(dir: &Path) {
     println!("state_ms {:.1}", began.elapsed().as_micros() as f64 / 1000.0);
 }
 
+/// How long the log holds whoever records while it is written anew.
+fn compact(dir: &Path) {
+    let mut log = Log::open(dir).unwrap();
+    println!("rss_kib {}", rss_kib());
+    let began = Instant::now();
+    let done = log.compact().unwrap();
+    println!("compact_ms {} {done:?}", began.elapsed().as_millis());
+    println!("rss_kib_compacted {}", rss_kib());
+}
+
+fn trees(dir: &Path) {
+    let db = sled::open(dir).unwrap();
+    for name in db.tree_names() {
+        let tree = db.open_tree(&name).unwrap();
+        let bytes: usize =
+            tree.iter().map(|item| item.unwrap()).map(|(key, value)| key.len() + value.len()).sum();
+        println!("{} {bytes}", String::from_utf8_lossy(&name));
+    }
+}
+
 /// The size of the directory, its blobs and our memory after each cycle; what is beyond the size goes as it does in
 /// the daemon, by what is decided of each pass.
 fn retention(dir: &Path, bytes: i64, cycles: i64) {
@@ -263,9 +294,14 @@ fn retention(dir: &Path, bytes: i64, cycles: i64) {
     let mut step = |log: &mut Log, at: Timestamp, input: Input| {
         let done = log.append(at, decide(&state, &LocalTime::utc(at), input)).unwrap();
         done.records.iter().for_each(|record| state.apply(record));
-        while done.sealed && log.prune(at, &state).unwrap() {}
+        if done.sealed {
+            while log.prune(at, &state).unwrap() {}
+            tidy(log);
+        }
     };
-    let starting = Input::Starting { version: "bench".into(), config: None, rules: Box::default() };
+    // Alerts stay for ever, and random walks would make hundreds a day: it is the samples that are measured.
+    let rules = Rules { trend_series: Vec::new(), ..Rules::default() };
+    let starting = Input::Starting { version: "bench".into(), config: None, rules: Box::new(rules) };
     step(&mut log, Timestamp::from_ms(machine.begin_ms), starting);
     // Some two bytes a sample.
     let ticks = bytes / 80;
@@ -280,6 +316,17 @@ fn retention(dir: &Path, bytes: i64, cycles: i64) {
         let size = log.reader().log_bytes().unwrap();
         println!("cycle {cycle} {size} {} {}", blobs(dir), rss_kib());
     }
+}
+
+/// Writes the log anew where that is due, as the daemon does in quiet moments; tells how long the longest part took.
+fn tidy(log: &mut Log) -> Duration {
+    let mut longest = Duration::ZERO;
+    while log.is_size_changed() {
+        let began = Instant::now();
+        log.compact_if_due().unwrap();
+        longest = longest.max(began.elapsed());
+    }
+    longest
 }
 
 fn blobs(dir: &Path) -> usize {

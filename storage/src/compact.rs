@@ -314,8 +314,6 @@ impl Copy<'_> {
         self.finish(filler)
     }
 
-    /// The chunks, joined where that is possible, and where they lie by number; whether there
-    /// may be more to be joined.
     /// Whether no chunk of the group lies between two by number, as it may where the clock went back or two files were
     /// imported side by side.
     fn follows(&self, from: &Trees, last: &Header, next: &Header) -> Result<bool, Error> {
@@ -328,6 +326,8 @@ impl Copy<'_> {
         Ok(found.is_some_and(|(key, _)| key == next))
     }
 
+    /// The chunks, joined where that is possible, and where they lie by number; whether there
+    /// may be more to be joined.
     fn chunks(
         &mut self,
         from: &Trees,

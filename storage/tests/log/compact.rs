@@ -1,9 +1,16 @@
 //! The log written anew: the same content in fewer bytes, whenever the machine stops.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::Path,
+};
 
-use systembot_model::{Event, Record, Seq};
-use systembot_storage::query::{Request, Row};
+use systembot_model::{Event, Record, Seq, Series};
+use systembot_storage::{
+    Error,
+    query::{Import, Request, Row},
+};
 
 use crate::world::{World, all, asked, sampled};
 
@@ -126,4 +133,49 @@ fn it_is_due_only_when_it_helps() {
     let sealed = sampled(&[]);
     world.log().append(crate::world::at(0), vec![sealed]).unwrap();
     assert_eq!(world.log().compact_if_due().unwrap(), None, "it was just written anew");
+}
+
+#[test]
+fn an_import_goes_on_across_it() {
+    let part = |part: u32| Import {
+        file: 7,
+        series: vec![Series::new("m0"), Series::new("m1")],
+        rows: (part * 100..(part + 1) * 100)
+            .map(|row| (crate::world::at(i64::from(row) * 15_000), vec![Some(f64::from(row)), Some(0.5)]))
+            .collect(),
+        last: part == 9,
+    };
+    let mut worlds = [World::new(), World::new()];
+    for n in 0..10 {
+        for (world, is_compacted) in worlds.iter_mut().zip([false, true]) {
+            let done = world.log().import(crate::world::at(0), &part(n)).unwrap();
+            assert!(matches!(done.row, Row::Imported { problem: None, .. }), "part {n}: {:?}", done.row);
+            if is_compacted {
+                world.log().compact().unwrap().unwrap();
+            }
+        }
+    }
+    let [plain, compacted] = &mut worlds;
+    assert_eq!(plain.samples(&all()).len(), 2_000);
+    assert!(content(plain) == content(compacted));
+}
+
+#[test]
+fn damage_stops_it_and_the_log_stays() {
+    let mut world = world(1_200);
+    world.reopen();
+    let dir = world.data().join("log");
+    let db = fs::File::options().read(true).write(true).open(dir.join("db")).unwrap();
+    // What the log has not read since it was opened.
+    let length = db.metadata().unwrap().len();
+    for place in (length / 8..length / 16 * 15).step_by(1_024) {
+        let mut byte = [0];
+        db.read_exact_at(&mut byte, place).unwrap();
+        db.write_all_at(&[!byte[0]], place).unwrap();
+    }
+    let error = world.log().compact().unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    let names: Vec<_> = fs::read_dir(world.data()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["log"], "nothing of the copy is left");
+    assert_eq!(db.metadata().unwrap().ino(), fs::metadata(dir.join("db")).unwrap().ino(), "another log");
 }

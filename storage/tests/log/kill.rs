@@ -22,7 +22,7 @@ use systembot_storage::{
 use crate::world::{World, all, asked, at, sampled, sorted};
 
 /// Kills unless the environment says otherwise: a few seconds.
-const KILLS: u32 = 40;
+const KILLS: u32 = 15;
 /// Kills of one log; then a new one begins, so that reading all of it stays cheap.
 const KILLS_OF_ONE: u32 = 5;
 /// Ticks that are sealed together.
@@ -30,7 +30,7 @@ const SEAL_TICKS: u64 = 240;
 /// Steps that the child does when nobody kills it.
 const STEPS: u32 = 5_000;
 /// The log is written anew after a step that begins with a multiple of this.
-const COMPACTED: u64 = 40;
+const COMPACTED: u64 = 150;
 /// Parts of the file that is imported, the rows of each, and their columns.
 const PARTS: u32 = 15;
 const ROWS: u32 = 100;
@@ -172,25 +172,30 @@ fn run_and_kill(name: &str, dir: &Path, (words, delay): (u64, Duration)) -> Opti
 
 /// After how many steps the child dies, and how long after the last of them.
 fn moment_of_death(newest: u64, ticks: u64, random: &mut Random) -> (u64, Duration) {
-    match random.below(8) {
+    match random.below(9) {
         // While it opens the log.
         0 => (0, Duration::from_micros(random.below(60_000))),
         // While it seals.
         1..=4 => {
             let due = (ticks / SEAL_TICKS + 1) * SEAL_TICKS;
-            (steps_until(newest, ticks, due), Duration::from_micros(random.below(12_000)))
+            (steps_until(newest, |_, ticks| ticks >= due, ticks), Duration::from_micros(random.below(12_000)))
+        }
+        // While it writes the log anew: that begins with the word of its step.
+        5 | 6 => {
+            let steps = steps_until(newest, |first, _| first.is_multiple_of(COMPACTED), ticks);
+            (steps + 1, Duration::from_micros(random.below(60_000)))
         }
         _ => (random.below(200), Duration::from_micros(random.below(3_000))),
     }
 }
 
-/// Steps after a record until the one that brings a tick, that one left out.
-fn steps_until(newest: u64, mut ticks: u64, due: u64) -> u64 {
+/// Steps after a record until one, that one left out, told by the number of its first record and the ticks with it.
+fn steps_until(newest: u64, is_wanted: impl Fn(u64, u64) -> bool, mut ticks: u64) -> u64 {
     let (mut first, mut steps) = (newest + 1, 0);
     loop {
         let events = step(first);
         ticks += ticks_of(&events);
-        if ticks >= due {
+        if is_wanted(first, ticks) {
             return steps;
         }
         steps += 1;
