@@ -73,6 +73,7 @@ fn main() {
                 until: Timestamp::from_ms(end),
                 step: None,
                 limit: None,
+                newest: false,
             };
             let began = Instant::now();
             let mut rows = 0;
@@ -93,6 +94,7 @@ fn main() {
             until: Timestamp::MAX,
             step: None,
             limit: Some(100),
+            newest: false,
         };
         answer(&reader, &systembot_model::State::default(), &Request::History(history), &mut |_| Ok(()))
             .unwrap();

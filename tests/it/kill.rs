@@ -291,7 +291,7 @@ fn import(began: Timestamp, file: u32, part: u32) -> Import {
 
 fn imported() -> History {
     let patterns = vec![Pattern::new("imported_*")];
-    History { patterns, since: Timestamp::MIN, until: Timestamp::MAX, step: None, limit: None }
+    History { patterns, since: Timestamp::MIN, until: Timestamp::MAX, step: None, limit: None, newest: false }
 }
 
 fn of_kind<'a>(records: &'a [Record], kind: &str) -> impl Iterator<Item = &'a Record> {

@@ -59,7 +59,7 @@ struct Span {
 impl Span {
     fn of(self, pattern: Pattern) -> query::History {
         let (since, until) = (self.since, self.until);
-        query::History { patterns: vec![pattern], since, until, step: None, limit: None }
+        query::History { patterns: vec![pattern], since, until, step: None, limit: None, newest: false }
     }
 }
 

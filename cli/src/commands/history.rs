@@ -28,8 +28,9 @@ pub fn history(args: &History, source: &mut dyn Source, view: &mut View<'_>) -> 
     // A clock that was set back leaves samples that lie ahead, each of which belongs to its own day.
     let ahead = until.min(view.at().plus(AHEAD));
     let step = args.step.as_deref().map(|step| time::step(step, since, ahead, view.zone())).transpose()?;
+    let newest = !args.chart && args.agg.contains(&Aggregate::Last);
     let mut query =
-        query::History { patterns: patterns(&args.series), since, until, step, limit: args.limit };
+        query::History { patterns: patterns(&args.series), since, until, step, limit: args.limit, newest };
     let found = if args.chart {
         query.until = end;
         draw(query, source, view)?
@@ -235,6 +236,7 @@ Time                 Series                           Mean    Count
             until: Timestamp::from_ms(1_795_336_200_000),
             step: None,
             limit: Some(3),
+            newest: false,
         };
         assert_eq!(source.asked, [Request::History(expected)]);
     }

@@ -167,6 +167,8 @@ impl Rows {
             }
             for (cell, figure) in cells.zip(&self.figures) {
                 match figure {
+                    // Roll-ups do not have it.
+                    Figure::Value(value) if value.is_nan() => cell.push('-'),
                     Figure::Value(value) => form.write(*value, cell),
                     Figure::Count(count) => cell.push_str(&human::thousands(*count)),
                 }
@@ -179,7 +181,9 @@ impl Rows {
             line.extend([time, ",", name]);
             for figure in &self.figures {
                 line.push(',');
-                figure.write(line);
+                if !matches!(figure, Figure::Value(value) if value.is_nan()) {
+                    figure.write(line);
+                }
             }
         } else {
             line.extend(["{\"time\":\"", time, "\",\"series\":", name]);

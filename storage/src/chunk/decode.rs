@@ -269,7 +269,7 @@ pub(super) fn ints(
     into.clear();
     match *sort {
         LINEAR => {
-            let step = i64::from_le_bytes(*exactly(bytes)?);
+            let step = if bytes.is_empty() { 0 } else { i64::from_le_bytes(*exactly(bytes)?) };
             let mut next = 0_i64;
             for _ in 0..n {
                 into.push(next);

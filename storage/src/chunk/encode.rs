@@ -219,7 +219,9 @@ pub(super) fn integers(values: &[i64], into: &mut Vec<u8>) -> Result<(), Error> 
     };
     if values.windows(2).all(|pair| matches!(pair, [a, b] if b.saturating_sub(*a) == step)) {
         into.push(LINEAR);
-        into.extend(step.to_le_bytes());
+        if step != 0 {
+            into.extend(step.to_le_bytes());
+        }
         return Ok(());
     }
     let packed = pack(values)?;

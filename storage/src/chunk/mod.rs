@@ -4,7 +4,7 @@
 //! its order: times, numbers, then a column for each series that has a value in any of the ticks. Whoever wants
 //! one series reads the header, skips by its byte lengths, and decodes times and that one column.
 //!
-//! A column begins with its sort (one byte): `0` constant, 8 bytes; `1` linear, the step in 8 bytes; `2` plain,
+//! A column begins with its sort (one byte): `0` constant, 8 bytes; `1` linear, the step in 8 bytes, in none where it is 0; `2` plain,
 //! 8 bytes a value; `3` integers by pco; `4` floats by pco; `16 + d` integers by pco that are the values times
 //! 10^d, used only where every value comes back bit for bit. Times and numbers are relative to the first. A series
 //! that is missing in some ticks has a bitmap before its sort, one bit a tick, lowest bit first. All numbers are

@@ -2,9 +2,11 @@
 //!
 //! A sheet is a frame whose payload is a [`Head`] and after it the columns it lists: the moments of its rows, then for
 //! each series that has a value in any of them a bitmap (where it is missing in some rows), a byte that tells the
-//! form, and five columns: the least value, how far the greatest and the newest lie above it, how far the sum lies
-//! above that of so many least values, and the count. Values that are decimals come back bit for bit (form `1 + d`:
-//! all figures are integers, times 10^d); others are kept as they are (form `0`), each figure by itself.
+//! form, and five columns: the least value, how far the greatest lies above it, how far the newest lies below that, how
+//! far the sum lies from that of so many values amid the two, and the count. Values that are decimals come back bit for
+//! bit (form `1 + d`: all figures are integers, times 10^d); others are kept as they are (form `0`), each figure by
+//! itself. The newest value is kept of totals alone: a rate over a row needs it, and for anything else it costs as much
+//! as the mean.
 //!
 //! Sheets of a group do not overlap, and a moment has one row. A row that a clock that went back brings again, or an
 //! import, or the second of two sealings within five minutes, is added to the row that is there.
@@ -41,11 +43,16 @@ const AS_FLOATS: u8 = 0;
 pub(crate) struct Rollup {
     pub(crate) min: f64,
     pub(crate) max: f64,
-    /// The newest.
+    /// The newest; NaN where it is not kept.
     pub(crate) last: f64,
     pub(crate) sum: f64,
     /// 1 or more.
     pub(crate) count: u64,
+}
+
+/// Whether the newest value of each row is kept of a series.
+fn keeps_last(catalogue: &Catalogue, id: u32) -> bool {
+    catalogue.entry(id).is_some_and(|entry| entry.series.metric().ends_with("_total"))
 }
 
 impl Rollup {
@@ -305,7 +312,8 @@ fn encode(catalogue: &Catalogue, group: u16, rows: &Rows) -> Result<(Head, Vec<u
         }
         let rollups: Vec<Rollup> = cells.iter().map(|(_, rollup)| *rollup).collect();
         let decimals = catalogue.entry(id).map_or(0, |entry| entry.decimals);
-        let (before, bytes) = figures(&rollups, decimals, begin, &mut body)?;
+        let form = (decimals, keeps_last(catalogue, id));
+        let (before, bytes) = figures(&rollups, form, begin, &mut body)?;
         columns.push(Column { id, present: short(rollups.len())?, before, bytes });
     }
     let (pco_bytes, time_bytes) = (short(pco_bytes)?, short(time_bytes)?);
@@ -319,12 +327,12 @@ fn encode(catalogue: &Catalogue, group: u16, rows: &Rows) -> Result<(Head, Vec<u
 /// Writes form and figures of one series; gives the bytes before the figures since `begin`, and those of each.
 fn figures(
     rollups: &[Rollup],
-    decimals: u8,
+    (decimals, keeps_last): (u8, bool),
     begin: usize,
     body: &mut Vec<u8>,
 ) -> Result<(u16, [u16; FIGURES]), Error> {
     let scales = std::iter::once(decimals.min(DECIMALS_MAX)).chain(0..=DECIMALS_MAX);
-    let exact = scales.into_iter().find_map(|scale| Some((scale, Scaled::of(rollups, scale)?)));
+    let exact = scales.into_iter().find_map(|scale| Some((scale, Scaled::of(rollups, (scale, keeps_last))?)));
     body.push(exact.as_ref().map_or(AS_FLOATS, |(scale, _)| 1 + scale));
     let before = short(body.len() - begin)?;
     let counts: Vec<i64> = rollups.iter().map(|r| i64::try_from(r.count).unwrap_or(i64::MAX)).collect();
@@ -333,13 +341,18 @@ fn figures(
     let mut note = |body: &Vec<u8>| end.next().into_iter().for_each(|end| *end = body.len());
     if let Some((_, Scaled { mins, rises, lasts, sums })) = exact {
         for figure in [mins, rises, lasts, sums, counts] {
-            offset(&figure, body)?;
+            if !figure.is_empty() {
+                offset(&figure, body)?;
+            }
             note(body);
         }
     } else {
         let figure = |of: fn(&Rollup) -> f64| rollups.iter().map(of).collect::<Vec<f64>>();
-        for figure in [figure(|r| r.min), figure(|r| r.max), figure(|r| r.last), figure(|r| r.sum)] {
-            floats(&figure, 0, body)?;
+        let lasts = if keeps_last { figure(|r| r.last) } else { Vec::new() };
+        for figure in [figure(|r| r.min), figure(|r| r.max), lasts, figure(|r| r.sum)] {
+            if !figure.is_empty() {
+                floats(&figure, 0, body)?;
+            }
             note(body);
         }
         offset(&counts, body)?;
@@ -357,7 +370,7 @@ fn figures(
 /// A column of integers that need not begin with zero.
 fn offset(values: &[i64], body: &mut Vec<u8>) -> Result<(), Error> {
     let first = values.first().copied().unwrap_or_default();
-    body.extend(first.to_le_bytes());
+    codec::to_bytes(&first, body).map_err(Error::writing("a sheet of roll-ups"))?;
     let differences: Vec<i64> = values.iter().map(|value| value.wrapping_sub(first)).collect();
     integers(&differences, body)
 }
@@ -372,13 +385,14 @@ struct Scaled {
 
 impl Scaled {
     /// The figures times 10^decimals; `None` where they are no such integers.
-    fn of(rollups: &[Rollup], decimals: u8) -> Option<Self> {
+    fn of(rollups: &[Rollup], (decimals, keeps_last): (u8, bool)) -> Option<Self> {
         let column = |of: fn(&Rollup) -> f64| scaled(&rollups.iter().map(of).collect::<Vec<f64>>(), decimals);
-        let (mins, maxs, lasts) = (column(|r| r.min)?, column(|r| r.max)?, column(|r| r.last)?);
+        let (mins, maxs) = (column(|r| r.min)?, column(|r| r.max)?);
+        let lasts = if keeps_last { column(|r| r.last)? } else { Vec::new() };
         // Zero has a sign that integers lack.
         let scale = scale(decimals);
         let mut sums = Vec::with_capacity(rollups.len());
-        for (rollup, min) in rollups.iter().zip(&mins) {
+        for (rollup, (min, max)) in rollups.iter().zip(mins.iter().zip(&maxs)) {
             // A sum of decimals is one too, but for the rounding on the way.
             let magnitude = i64::try_from(number::round(rollup.sum.abs() * scale)).ok()?;
             let sum = if rollup.sum < 0.0 { -magnitude } else { magnitude };
@@ -386,18 +400,19 @@ impl Scaled {
             if error > 1e-12 * rollup.sum.abs().max(rollup.max.abs()) {
                 return None;
             }
-            let least = i64::try_from(rollup.count).ok().and_then(|count| min.checked_mul(count))?;
-            sums.push(sum.checked_sub(least)?);
+            let count = i64::try_from(rollup.count).ok()?;
+            sums.push(sum.checked_sub(amid(*min, max.checked_sub(*min)?, count)?)?);
         }
-        let above = |values: Vec<i64>| {
-            values
-                .into_iter()
-                .zip(&mins)
-                .map(|(value, min)| value.checked_sub(*min))
-                .collect::<Option<Vec<_>>>()
+        let below = |values: &[i64], from: &[i64]| {
+            values.iter().zip(from).map(|(value, from)| from.checked_sub(*value)).collect::<Option<Vec<_>>>()
         };
-        Some(Self { rises: above(maxs)?, lasts: above(lasts)?, sums, mins })
+        Some(Self { rises: below(&mins, &maxs)?, lasts: below(&lasts, &maxs)?, sums, mins })
     }
+}
+
+/// The sum of so many values that lie amid the least and the greatest.
+fn amid(min: i64, rise: i64, count: i64) -> Option<i64> {
+    min.checked_mul(count)?.checked_add(rise.checked_mul(count)?.div_euclid(2))
 }
 
 /// Every row of a sheet.
@@ -489,6 +504,7 @@ impl Sheet {
         let pieces = [figure(0)?, figure(1)?, figure(2)?, figure(3)?, figure(4)?];
         let [mins, rises, lasts, sums, counts] = pieces;
         let counts = self.offset(parts, counts, present)?;
+        let has_lasts = !lasts.is_empty();
         let count = |value: i64| u64::try_from(value).ok().filter(|count| *count > 0);
         if form == AS_FLOATS {
             let mut floats = |bytes: &[u8]| {
@@ -496,13 +512,14 @@ impl Sheet {
                 decode::floats(parts, bytes, present, &mut values, (&mut integers, &mut self.scratch))?;
                 Some(values)
             };
-            let (mins, maxs, lasts, sums) = (floats(mins)?, floats(rises)?, floats(lasts)?, floats(sums)?);
+            let (mins, maxs, sums) = (floats(mins)?, floats(rises)?, floats(sums)?);
+            let lasts = if has_lasts { Some(floats(lasts)?) } else { None };
             return (0..present)
                 .map(|i| {
                     Some(Rollup {
                         min: *mins.get(i)?,
                         max: *maxs.get(i)?,
-                        last: *lasts.get(i)?,
+                        last: lasts.as_ref().map_or(Some(f64::NAN), |lasts| lasts.get(i).copied())?,
                         sum: *sums.get(i)?,
                         count: count(*counts.get(i)?)?,
                     })
@@ -511,17 +528,22 @@ impl Sheet {
         }
         let decimals = form.checked_sub(1).filter(|decimals| *decimals <= DECIMALS_MAX)?;
         let (mins, rises) = (self.offset(parts, mins, present)?, self.offset(parts, rises, present)?);
-        let (lasts, sums) = (self.offset(parts, lasts, present)?, self.offset(parts, sums, present)?);
+        let lasts = if has_lasts { Some(self.offset(parts, lasts, present)?) } else { None };
+        let sums = self.offset(parts, sums, present)?;
         let scale = scale(decimals);
         (0..present)
             .map(|i| {
-                let (min, counted) = (*mins.get(i)?, *counts.get(i)?);
-                let above = |by: &i64| Some(unscaled(min.checked_add(*by)?, scale));
+                let (min, rise, counted) = (*mins.get(i)?, *rises.get(i)?, *counts.get(i)?);
+                let max = min.checked_add(rise)?;
+                let last = match &lasts {
+                    Some(lasts) => unscaled(max.checked_sub(*lasts.get(i)?)?, scale),
+                    None => f64::NAN,
+                };
                 Some(Rollup {
                     min: unscaled(min, scale),
-                    max: above(rises.get(i)?)?,
-                    last: above(lasts.get(i)?)?,
-                    sum: unscaled(min.checked_mul(counted)?.checked_add(*sums.get(i)?)?, scale),
+                    max: unscaled(max, scale),
+                    last,
+                    sum: unscaled(amid(min, rise, counted)?.checked_add(*sums.get(i)?)?, scale),
                     count: count(counted)?,
                 })
             })
@@ -529,8 +551,7 @@ impl Sheet {
     }
 
     fn offset(&mut self, parts: Parts<'_>, bytes: &[u8], n: usize) -> Option<Vec<i64>> {
-        let (first, bytes) = bytes.split_first_chunk::<8>()?;
-        let first = i64::from_le_bytes(*first);
+        let (first, bytes) = codec::prefix::<i64>(bytes).ok()?;
         let mut values = Vec::new();
         decode::ints(parts, bytes, n, &mut values, &mut self.scratch)?;
         values.iter_mut().for_each(|value| *value = value.wrapping_add(first));
@@ -573,7 +594,7 @@ mod tests {
 
     fn catalogue() -> Catalogue {
         let mut catalogue = Catalogue::default();
-        for metric in ["load1", "memory_used_bytes", "cpu_idle_percent"] {
+        for metric in ["load1", "self_cpu_seconds_total", "memory_used_bytes"] {
             catalogue.add(&Series::new(metric), |_| true).unwrap();
         }
         catalogue
@@ -609,9 +630,10 @@ mod tests {
         assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
         for (found, expected) in found.values().zip(expected.values()) {
             assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
-            for (a, b) in found.values().zip(expected.values()) {
-                let bits = |r: &Rollup| (r.min.to_bits(), r.max.to_bits(), r.last.to_bits(), r.count);
+            for ((id, a), b) in found.iter().zip(expected.values()) {
+                let bits = |r: &Rollup| (r.min.to_bits(), r.max.to_bits(), r.count);
                 assert_eq!(bits(a), bits(b));
+                assert!(if *id == 1 { a.last.to_bits() == b.last.to_bits() } else { a.last.is_nan() });
                 assert!(
                     (a.sum - b.sum).abs() <= 1e-9 * b.sum.abs().max(b.max.abs()).max(b.min.abs()),
                     "{a:?} {b:?}"

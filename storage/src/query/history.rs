@@ -27,6 +27,7 @@ pub(super) fn answer(reader: &Reader, history: &History, sink: Sink<'_>) -> Resu
         query.since = starts.first().map_or(query.until, |first| query.since.max(*first));
     }
     let mut rows = Rows::new(history.step.as_ref());
+    rows.newest = history.newest;
     if let Some(limit) = history.limit {
         let tail = tail(reader, &query, (history.step.as_ref(), limit))?;
         query.since = tail.0;
@@ -44,7 +45,7 @@ pub(super) fn answer(reader: &Reader, history: &History, sink: Sink<'_>) -> Resu
 
 /// Gives the rows of a span, but for the end of the last bucket; whether all of them were wanted.
 fn give(reader: &Reader, query: &Query, rows: &mut Rows<'_>, sink: Sink<'_>) -> Result<bool, Error> {
-    for part in parts(reader, query, rows.step)? {
+    for part in parts(reader, query, (rows.step, rows.newest))? {
         match part {
             Part::Samples(since, until) => {
                 let mut scan = reader.scan(&Query { since, until, ..query.clone() })?;
@@ -73,7 +74,11 @@ fn give(reader: &Reader, query: &Query, rows: &mut Rows<'_>, sink: Sink<'_>) -> 
 ///
 /// Roll-ups answer for whole rows of theirs up to the hour that is not sealed yet, where the buckets are made of such
 /// rows; else only where samples have gone. What they do not cover the samples answer for, so none is counted twice.
-fn parts(reader: &Reader, query: &Query, step: Option<&Step>) -> Result<Vec<Part>, Error> {
+fn parts(
+    reader: &Reader,
+    query: &Query,
+    (step, newest_wanted): (Option<&Step>, bool),
+) -> Result<Vec<Part>, Error> {
     let (since, until) = (query.since, query.until);
     let samples = |since, until| (since < until).then_some(Part::Samples(since, until));
     let Some(step) = step else { return Ok(samples(since, until).into_iter().collect()) };
@@ -91,7 +96,7 @@ fn parts(reader: &Reader, query: &Query, step: Option<&Step>) -> Result<Vec<Part
         Some(at) => row(at),
         None => newest.map_or(until, |(_, last)| up(last)),
     };
-    if !is_made_of_rows(step) {
+    if newest_wanted || !is_made_of_rows(step) {
         end = newest.map_or(end, |(first, _)| row(first).min(end));
     }
     let end = end.min(row(until)).max(since);
@@ -179,6 +184,8 @@ fn start(step: &Step, at: Timestamp) -> Option<Timestamp> {
 /// Makes rows of ticks.
 struct Rows<'a> {
     step: Option<&'a Step>,
+    /// Whether the newest value of each bucket is wanted.
+    newest: bool,
     /// Begin of the bucket that is being filled, and the first moment beyond it where that is known.
     bucket: Option<(Timestamp, Timestamp)>,
     /// What it has, by name.
@@ -198,7 +205,7 @@ struct Bucket {
 impl<'a> Rows<'a> {
     /// All rows, none yet.
     const fn new(step: Option<&'a Step>) -> Self {
-        Self { step, bucket: None, slots: Vec::new(), skip: 0, left: usize::MAX }
+        Self { step, newest: false, bucket: None, slots: Vec::new(), skip: 0, left: usize::MAX }
     }
 
     fn take(&mut self, tick: Tick<'_>, sink: Sink<'_>) -> Result<(), Stop> {

@@ -148,6 +148,8 @@ pub struct History {
     pub step: Option<Step>,
     /// Only so many rows, the newest.
     pub limit: Option<usize>,
+    /// Whether the newest value of each bucket is wanted, which roll-ups have of totals alone.
+    pub newest: bool,
 }
 
 /// How time is cut into buckets.
@@ -198,7 +200,7 @@ pub enum Row {
         min: f64,
         /// Greatest value.
         max: f64,
-        /// Newest value.
+        /// Newest value; NaN where the roll-ups do not have it.
         last: f64,
         /// Samples, 1 or more.
         count: u64,

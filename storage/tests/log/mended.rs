@@ -21,8 +21,8 @@ use crate::{
 
 const HOUR: i64 = 3_600_000;
 
-/// Least, greatest, newest and number of values, by bucket.
-type Buckets = BTreeMap<i64, (f64, f64, f64, u64)>;
+/// Least, greatest and number of values, by bucket.
+type Buckets = BTreeMap<i64, (f64, f64, u64)>;
 
 /// A log of two weeks with the samples of three days; compacted, all of it lies in a few pages.
 fn pruned(is_compacted: bool) -> Life {
@@ -38,7 +38,8 @@ fn pruned(is_compacted: bool) -> Life {
 
 fn ask(reader: &Reader, step: Option<Step>) -> Vec<Row> {
     let patterns = vec![Pattern::new("load1")];
-    let history = History { patterns, since: Timestamp::MIN, until: Timestamp::MAX, step, limit: None };
+    let history =
+        History { patterns, since: Timestamp::MIN, until: Timestamp::MAX, step, limit: None, newest: false };
     asked(reader, &State::default(), &Request::History(history))
 }
 
@@ -47,8 +48,8 @@ fn hours(log: &Log) -> Buckets {
     let rows = ask(&log.reader(), Some(Step::Every(HOUR)));
     rows.into_iter()
         .filter_map(|row| {
-            let Row::Bucket { at, min, max, last, count, .. } = row else { return None };
-            Some((at.as_ms(), (min, max, last, count)))
+            let Row::Bucket { at, min, max, count, .. } = row else { return None };
+            Some((at.as_ms(), (min, max, count)))
         })
         .collect()
 }
@@ -58,8 +59,8 @@ fn sampled_hours(log: &Log) -> Buckets {
     let mut hours = Buckets::new();
     for row in ask(&log.reader(), None) {
         let Row::Point { at, value, .. } = row else { continue };
-        let hour = hours.entry(at.as_ms().div_euclid(HOUR) * HOUR).or_insert((value, value, value, 0));
-        *hour = (hour.0.min(value), hour.1.max(value), value, hour.3 + 1);
+        let hour = hours.entry(at.as_ms().div_euclid(HOUR) * HOUR).or_insert((value, value, 0));
+        *hour = (hour.0.min(value), hour.1.max(value), hour.2 + 1);
     }
     hours
 }

@@ -27,7 +27,7 @@ fn check(world: &mut World, request: &Request, expected: &[Row]) {
 
 fn history(pattern: &str) -> History {
     let patterns = vec![Pattern::new(pattern)];
-    History { patterns, since: Timestamp::MIN, until: Timestamp::MAX, step: None, limit: None }
+    History { patterns, since: Timestamp::MIN, until: Timestamp::MAX, step: None, limit: None, newest: false }
 }
 
 fn names(ids: &[&str]) -> Row {
@@ -185,6 +185,7 @@ fn any_span_step_and_limit_give_the_rows_of_a_plain_count() {
                     until: at(until),
                     step: step.clone(),
                     limit,
+                    newest: step.is_some(),
                     ..history("load")
                 };
                 let expected = [vec![names(&["load1", "load15"])], rows_of(&samples, &history)].concat();

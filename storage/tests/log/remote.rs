@@ -109,7 +109,7 @@ fn world(ticks: i32) -> (World, Server) {
 fn history() -> Request {
     let patterns = vec![Pattern::all()];
     let (since, until) = (Timestamp::MIN, Timestamp::MAX);
-    Request::History(History { patterns, since, until, step: None, limit: None })
+    Request::History(History { patterns, since, until, step: None, limit: None, newest: false })
 }
 
 fn ask(client: &mut Client, request: &Request) -> Result<Vec<Row>, RemoteError> {
@@ -143,7 +143,7 @@ fn one_connection_carries_many_questions_and_long_answers_in_frames_of_64_kib() 
     let mut stream = server.greeted();
     // Variant 1 is `series`, variant 0 `status`, variant 2 `history`; 15,000 points of some fifteen bytes are three frames or more.
     let history = [&[2, 1, 1, b'*'][..], &[253], &u64::MAX.to_le_bytes(), &[253]].concat();
-    let history = [&history[..], &(u64::MAX - 1).to_le_bytes(), &[0, 0]].concat();
+    let history = [&history[..], &(u64::MAX - 1).to_le_bytes(), &[0, 0, 0]].concat();
     let mut frames_of = |request: &[u8]| {
         stream.write_all(&frame(request)).unwrap();
         let mut lengths = Vec::new();

@@ -165,6 +165,7 @@ fn what_is_left_gives_the_same_state_and_the_same_rows() {
         until: Timestamp::MAX,
         step: Some(Step::Every(step)),
         limit: None,
+        newest: false,
     };
     let rows = asked(&life.world.reader(), &life.state, &Request::History(hourly(3_600_000)));
     let found: BTreeMap<i64, (f64, f64, u64)> = rows

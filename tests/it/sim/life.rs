@@ -540,6 +540,7 @@ impl Life {
                 until: Timestamp::from_ms(until),
                 step: None,
                 limit: None,
+                newest: false,
             };
             let mut names = Vec::new();
             let mut found = Vec::new();
