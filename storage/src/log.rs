@@ -8,6 +8,7 @@
 //! happened, so a kill at any moment loses nothing and delays it at most.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
     path::{Path, PathBuf},
     sync::Arc,
@@ -450,21 +451,26 @@ impl Log {
             }
             together.push((header, chunk.to_vec()));
             if together.len() == ROLLED_TOGETHER {
-                let puts = rollup::puts(self.store()?.trees(), &self.catalogue, (&together, from))?;
+                let puts = rollup::puts(self.store()?.trees(), &self.catalogue, (&together, from.as_ref()))?;
                 self.commit(puts)?;
                 together.clear();
             }
         }
-        let puts = rollup::puts(self.store()?.trees(), &self.catalogue, (&together, from))?;
+        let puts = rollup::puts(self.store()?.trees(), &self.catalogue, (&together, from.as_ref()))?;
         self.commit(puts)
     }
 
-    /// Takes the roll-ups behind the row of a moment out; gives the moment from which samples are to be added: that
-    /// row stays, where it is there, as it may have samples that are gone.
-    fn cut_rollups(&mut self, group: u16, at: Timestamp) -> Result<Timestamp, Error> {
-        let (puts, from) = rollup::cut(self.store()?.trees(), &self.catalogue, group, at)?;
-        self.commit(puts)?;
-        Ok(from)
+    /// Takes the roll-ups of a group behind the row of a moment out; gives the moment from which samples are to be
+    /// added to each lane: that row stays, where it is there, as it may have samples that are gone.
+    fn cut_rollups(&mut self, group: u16, at: Timestamp) -> Result<BTreeMap<u16, Timestamp>, Error> {
+        let mut moments = BTreeMap::new();
+        for id in 0..u32::from(rollup::LANES) {
+            let lane = rollup::lane(group, id);
+            let (puts, from) = rollup::cut(self.store()?.trees(), &self.catalogue, lane, at)?;
+            self.commit(puts)?;
+            moments.insert(lane, from);
+        }
+        Ok(moments)
     }
 
     /// The chunks of some ticks, group by group.

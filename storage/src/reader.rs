@@ -226,7 +226,7 @@ impl Reader {
         Ok(totals)
     }
 
-    /// The first moment that has roll-ups of the groups that have these series, and one at or after the last.
+    /// The first moment that has roll-ups of the lanes that have these series, and one at or after the last.
     pub(crate) fn rolled_since(
         &self,
         view: &View,
@@ -234,9 +234,10 @@ impl Reader {
     ) -> Result<Option<(Timestamp, Timestamp)>, Error> {
         let mut span: Option<(Timestamp, Timestamp)> = None;
         let chosen = view.catalogue.entries().iter().filter(|entry| query.takes(&entry.series));
-        let groups: std::collections::BTreeSet<u16> = chosen.map(|entry| entry.group).collect();
-        for group in groups {
-            let range = rollup::key(group, Timestamp::MIN)..=rollup::key(group, Timestamp::MAX);
+        let lanes: std::collections::BTreeSet<u16> =
+            chosen.map(|entry| rollup::lane(entry.group, entry.id)).collect();
+        for lane in lanes {
+            let range = rollup::key(lane, Timestamp::MIN)..=rollup::key(lane, Timestamp::MAX);
             let mut sheets = self.trees()?.rollup.range(range);
             let broken = |error| store::failure("rollup".as_ref(), error);
             let Some((_, first)) = sheets.next().transpose().map_err(broken)? else { continue };

@@ -201,12 +201,12 @@ impl Log {
         Ok(Some(Oldest { header, bytes, age, is_imported }))
     }
 
-    /// Takes sheets of roll-ups out, at most one of every group; whether there may be more.
+    /// Takes sheets of roll-ups out, at most one of every lane; whether there may be more.
     fn prune_rollups(&mut self, (old, excess): (Timestamp, u64)) -> Result<bool, Error> {
         let trees = self.store()?.trees();
         let (mut puts, mut taken) = (Vec::new(), 0);
-        for group in 0..self.catalogue.groups() {
-            let range = rollup::key(group, Timestamp::MIN)..=rollup::key(group, Timestamp::MAX);
+        for lane in rollup::lanes(&self.catalogue) {
+            let range = rollup::key(lane, Timestamp::MIN)..=rollup::key(lane, Timestamp::MAX);
             let first = trees.rollup.range(range).next().transpose();
             let Some((key, sheet)) = first.map_err(|error| store::failure(self.dir(), error))? else {
                 continue;

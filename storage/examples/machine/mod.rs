@@ -62,9 +62,9 @@ impl Machine {
                 n if n.contains("total") && n.contains("bytes") && !n.ends_with("_total") => 8_589_934_592.0,
                 n if n.ends_with("_total") => *value + if r < 0.6 { (s * 200_000.0).floor() } else { 0.0 },
                 n if n.contains("bytes") => {
-                    (*value + if r < 0.5 { (s - 0.5) * 2_000_000.0 } else { 0.0 }).abs().max(1e9).floor()
-                        / 4096.0
-                        * 4096.0
+                    // Whole pages.
+                    let bytes = (*value + if r < 0.5 { (s - 0.5) * 2_000_000.0 } else { 0.0 }).abs();
+                    (bytes.max(1e9) / 4096.0).floor() * 4096.0
                 }
                 n if n.contains("uptime") => *value + 15.0,
                 n if n.contains("disk") => (*value + if r < 0.05 { 0.01 } else { 0.0 }).min(90.0),

@@ -6,9 +6,10 @@
 //! far the sum lies from that of so many values amid the two, and the count. Values that are decimals come back bit for
 //! bit (form `1 + d`: all figures are integers, times 10^d); others are kept as they are (form `0`), each figure by
 //! itself. The newest value is kept of totals alone: a rate over a row needs it, and for anything else it costs as much
-//! as the mean.
+//! as the mean. The least value of a total is told by how far it lies above the greatest of the row before.
 //!
-//! Sheets of a group do not overlap, and a moment has one row. A row that a clock that went back brings again, or an
+//! The series of a group lie in three lanes, so that a sheet covers a longer time and its own bytes weigh less. Sheets of a
+//! lane do not overlap, and a moment has one row. A row that a clock that went back brings again, or an
 //! import, or the second of two sealings within five minutes, is added to the row that is there.
 
 use std::{collections::BTreeMap, ops::Bound};
@@ -32,7 +33,9 @@ use crate::{
 /// What one row covers, aligned to multiples of it since the epoch.
 pub(crate) const STEP_MS: i64 = 300_000;
 /// A sheet larger than this is full: rows that come after it begin the next one, and it need not be written again.
-const FULL_BYTES: usize = 6_000;
+const FULL_BYTES: usize = 6_700;
+/// Lanes of a group.
+pub(crate) const LANES: u16 = 3;
 /// Columns of one series.
 const FIGURES: usize = 5;
 /// Figures that do not fit integers.
@@ -80,7 +83,7 @@ pub(crate) type Rows = BTreeMap<i64, BTreeMap<u32, Rollup>>;
 /// What a sheet holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Head {
-    pub(crate) group: u16,
+    pub(crate) lane: u16,
     /// Rows, 1 or more.
     rows: u16,
     /// Moments of the first and the last row.
@@ -126,18 +129,29 @@ impl Head {
 
     /// How it is called in messages.
     pub(crate) fn place(&self) -> String {
-        format!("the roll-ups of group {} from {}", self.group, self.first.rfc3339())
+        format!("the roll-ups of group {} from {}", self.lane / LANES, self.first.rfc3339())
     }
 
     /// The key in the rollup tree.
     pub(crate) fn key(&self) -> Vec<u8> {
-        key(self.group, self.first)
+        key(self.lane, self.first)
     }
 }
 
-/// The key of a sheet, in order of group and time.
-pub(crate) fn key(group: u16, first: Timestamp) -> Vec<u8> {
-    let mut key = group.to_be_bytes().to_vec();
+/// The lane of a series in a group.
+pub(crate) fn lane(group: u16, id: u32) -> u16 {
+    let place = u16::try_from(id % u32::from(LANES)).unwrap_or(0);
+    group.saturating_mul(LANES).saturating_add(place)
+}
+
+/// The lanes of all groups.
+pub(crate) fn lanes(catalogue: &Catalogue) -> std::ops::Range<u16> {
+    0..catalogue.groups().saturating_mul(LANES)
+}
+
+/// The key of a sheet, in order of lane and time.
+pub(crate) fn key(lane: u16, first: Timestamp) -> Vec<u8> {
+    let mut key = lane.to_be_bytes().to_vec();
     key.extend(super::ordered(first).to_be_bytes());
     key
 }
@@ -147,13 +161,13 @@ pub(crate) fn row_of(at: Timestamp) -> i64 {
     at.as_ms().div_euclid(STEP_MS).saturating_mul(STEP_MS)
 }
 
-/// What is to be written so that the samples of chunks, from a moment on, are rolled up too.
+/// What is to be written so that the samples of chunks are rolled up too: all, or in each lane those from a moment on.
 pub(crate) fn puts(
     trees: &Trees,
     catalogue: &Catalogue,
-    (chunks, from): (&[(Header, Vec<u8>)], Option<Timestamp>),
+    (chunks, from): (&[(Header, Vec<u8>)], Option<&BTreeMap<u16, Timestamp>>),
 ) -> Result<Vec<Put>, Error> {
-    let mut groups: BTreeMap<u16, Rows> = BTreeMap::new();
+    let mut lanes: BTreeMap<u16, Rows> = BTreeMap::new();
     let (mut decoder, mut block, mut cells) = (Decoder::default(), Block::default(), Vec::new());
     for (_, chunk) in chunks {
         let (header, body) = Header::read(chunk)?;
@@ -162,38 +176,38 @@ pub(crate) fn puts(
         decoder.times(&header, body, &mut block)?;
         decoder.seqs(&header, body, &mut block)?;
         decoder.columns(&header, body, &wanted, &mut block)?;
-        let rows = groups.entry(header.group).or_default();
         while let Some((at, _)) = block.head() {
             cells.clear();
             block.take(&mut cells);
-            if from.is_some_and(|from| at < from) {
-                continue;
-            }
-            let row = rows.entry(row_of(at)).or_default();
             for (id, value) in &cells {
+                let lane = lane(header.group, *id);
+                if from.and_then(|from| from.get(&lane)).is_some_and(|from| at < *from) {
+                    continue;
+                }
+                let row = lanes.entry(lane).or_default().entry(row_of(at)).or_default();
                 let new = Rollup::of(*value);
                 row.entry(*id).and_modify(|old| old.add(&new)).or_insert(new);
             }
         }
     }
     let mut puts = Vec::new();
-    for (group, rows) in groups {
-        add(trees, catalogue, group, rows, &mut puts)?;
+    for (lane, rows) in lanes {
+        add(trees, catalogue, lane, rows, &mut puts)?;
     }
     Ok(puts)
 }
 
-/// What takes all rows of a group behind that of a moment out, and the first moment that has no row then.
+/// What takes all rows of a lane behind that of a moment out, and the first moment that has no row then.
 pub(crate) fn cut(
     trees: &Trees,
     catalogue: &Catalogue,
-    group: u16,
+    lane: u16,
     at: Timestamp,
 ) -> Result<(Vec<Put>, Timestamp), Error> {
     let broken = |error| store::failure("rollup".as_ref(), error);
     let row = row_of(at);
     let (mut puts, mut has_row) = (Vec::new(), false);
-    let range = key(group, Timestamp::MIN)..=key(group, Timestamp::MAX);
+    let range = key(lane, Timestamp::MIN)..=key(lane, Timestamp::MAX);
     for item in trees.rollup.range(range).rev() {
         let (key, sheet) = item.map_err(broken)?;
         let (head, body) = Head::read(&sheet)?;
@@ -206,7 +220,7 @@ pub(crate) fn cut(
         has_row |= rows.contains_key(&row);
         if !rows.is_empty() {
             puts.pop();
-            let sheets = sheets(catalogue, group, rows)?;
+            let sheets = sheets(catalogue, lane, rows)?;
             puts.extend(sheets.into_iter().map(|(head, sheet)| Put::rollup(head.key(), sheet)));
         }
     }
@@ -214,21 +228,21 @@ pub(crate) fn cut(
     Ok((puts, Timestamp::from_ms(from)))
 }
 
-/// Adds rows of a group to its sheets.
+/// Adds rows of a lane to its sheets.
 fn add(
     trees: &Trees,
     catalogue: &Catalogue,
-    group: u16,
+    lane: u16,
     mut rows: Rows,
     puts: &mut Vec<Put>,
 ) -> Result<(), Error> {
     rows.retain(|_, row| !row.is_empty());
     let broken = |error| store::failure("rollup".as_ref(), error);
     while let Some((first, _)) = rows.first_key_value() {
-        let at = key(group, Timestamp::from_ms(*first));
-        let before = trees.rollup.range(key(group, Timestamp::MIN)..=at.clone()).next_back();
+        let at = key(lane, Timestamp::from_ms(*first));
+        let before = trees.rollup.range(key(lane, Timestamp::MIN)..=at.clone()).next_back();
         // A sheet that begins with this very row is the one before.
-        let behind = (Bound::Excluded(at), Bound::Included(key(group, Timestamp::MAX)));
+        let behind = (Bound::Excluded(at), Bound::Included(key(lane, Timestamp::MAX)));
         let after = trees.rollup.range(behind).next().transpose().map_err(broken)?;
         let after =
             after.map(|(_, sheet)| Head::read(&sheet).map(|(head, _)| head.first.as_ms())).transpose()?;
@@ -237,8 +251,8 @@ fn add(
         let added = std::mem::take(&mut rows);
         rows = std::mem::take(&mut rest);
         let sheets = match sheet {
-            Some(sheet) => join(catalogue, group, &sheet, added)?,
-            None => sheets(catalogue, group, added)?,
+            Some(sheet) => join(catalogue, lane, &sheet, added)?,
+            None => sheets(catalogue, lane, added)?,
         };
         puts.extend(sheets.into_iter().map(|(head, sheet)| Put::rollup(head.key(), sheet)));
     }
@@ -246,11 +260,11 @@ fn add(
 }
 
 /// Adds rows, none of which comes before it, to a sheet; gives what takes its place.
-fn join(catalogue: &Catalogue, group: u16, sheet: &[u8], added: Rows) -> Result<Vec<(Head, Vec<u8>)>, Error> {
+fn join(catalogue: &Catalogue, lane: u16, sheet: &[u8], added: Rows) -> Result<Vec<(Head, Vec<u8>)>, Error> {
     let (head, body) = Head::read(sheet)?;
     let is_behind = added.first_key_value().is_some_and(|(first, _)| *first > head.last.as_ms());
     if is_behind && sheet.len() > FULL_BYTES {
-        return sheets(catalogue, group, added);
+        return sheets(catalogue, lane, added);
     }
     let mut rows = read(&head, body)?;
     for (at, row) in &added {
@@ -259,18 +273,18 @@ fn join(catalogue: &Catalogue, group: u16, sheet: &[u8], added: Rows) -> Result<
             old.entry(*id).and_modify(|old| old.add(new)).or_insert(*new);
         }
     }
-    let whole = encode(catalogue, group, &rows)?;
+    let whole = encode(catalogue, lane, &rows)?;
     if whole.1.len() <= VALUE_BYTES {
         return Ok(vec![whole]);
     }
-    if is_behind { sheets(catalogue, group, added) } else { sheets(catalogue, group, rows) }
+    if is_behind { sheets(catalogue, lane, added) } else { sheets(catalogue, lane, rows) }
 }
 
 /// Encodes rows; a sheet that does not fit a value is halved until it does.
-fn sheets(catalogue: &Catalogue, group: u16, rows: Rows) -> Result<Vec<(Head, Vec<u8>)>, Error> {
+fn sheets(catalogue: &Catalogue, lane: u16, rows: Rows) -> Result<Vec<(Head, Vec<u8>)>, Error> {
     let (mut done, mut left) = (Vec::new(), vec![rows]);
     while let Some(mut rows) = left.pop() {
-        let sheet = encode(catalogue, group, &rows)?;
+        let sheet = encode(catalogue, lane, &rows)?;
         if sheet.1.len() <= VALUE_BYTES {
             done.push(sheet);
             continue;
@@ -284,7 +298,7 @@ fn sheets(catalogue: &Catalogue, group: u16, rows: Rows) -> Result<Vec<(Head, Ve
     Ok(done)
 }
 
-fn encode(catalogue: &Catalogue, group: u16, rows: &Rows) -> Result<(Head, Vec<u8>), Error> {
+fn encode(catalogue: &Catalogue, lane: u16, rows: &Rows) -> Result<(Head, Vec<u8>), Error> {
     let moment = |row: Option<(&i64, _)>| Timestamp::from_ms(row.map_or(0, |(at, _)| *at));
     let (first, last) = (moment(rows.first_key_value()), moment(rows.last_key_value()));
     let mut body = pco_header()?;
@@ -317,7 +331,7 @@ fn encode(catalogue: &Catalogue, group: u16, rows: &Rows) -> Result<(Head, Vec<u
         columns.push(Column { id, present: short(rollups.len())?, before, bytes });
     }
     let (pco_bytes, time_bytes) = (short(pco_bytes)?, short(time_bytes)?);
-    let head = Head { group, rows: short(rows.len())?, first, last, pco_bytes, time_bytes, columns };
+    let head = Head { lane, rows: short(rows.len())?, first, last, pco_bytes, time_bytes, columns };
     let mut frame = codec::begin();
     codec::to_bytes(&head, &mut frame).map_err(Error::writing("a sheet of roll-ups"))?;
     frame.extend(body);
@@ -406,7 +420,15 @@ impl Scaled {
         let below = |values: &[i64], from: &[i64]| {
             values.iter().zip(from).map(|(value, from)| from.checked_sub(*value)).collect::<Option<Vec<_>>>()
         };
-        Some(Self { rises: below(&mins, &maxs)?, lasts: below(&lasts, &maxs)?, sums, mins })
+        let (rises, lasts) = (below(&mins, &maxs)?, below(&lasts, &maxs)?);
+        let mut mins = mins;
+        if keeps_last {
+            // A total goes on where the row before it ended.
+            for (min, before) in mins.iter_mut().skip(1).zip(&maxs) {
+                *min = min.checked_sub(*before)?;
+            }
+        }
+        Some(Self { mins, rises, lasts, sums })
     }
 }
 
@@ -529,6 +551,14 @@ impl Sheet {
         let decimals = form.checked_sub(1).filter(|decimals| *decimals <= DECIMALS_MAX)?;
         let (mins, rises) = (self.offset(parts, mins, present)?, self.offset(parts, rises, present)?);
         let lasts = if has_lasts { Some(self.offset(parts, lasts, present)?) } else { None };
+        let mut mins = mins;
+        if has_lasts {
+            let mut before = 0_i64;
+            for (min, rise) in mins.iter_mut().zip(&rises) {
+                *min = min.checked_add(before)?;
+                before = min.checked_add(*rise)?;
+            }
+        }
         let sums = self.offset(parts, sums, present)?;
         let scale = scale(decimals);
         (0..present)

@@ -169,18 +169,21 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Sheets of roll-ups with all their columns; those of a group follow one another.
+    /// Sheets of roll-ups with all their columns; those of a lane follow one another.
     fn rollups(&mut self) {
         let mut sheet = Sheet::default();
-        for group in 0..self.view.catalogue.groups() {
-            let range = rollup::key(group, Timestamp::MIN)..=rollup::key(group, Timestamp::MAX);
+        for lane in rollup::lanes(&self.view.catalogue) {
+            let range = rollup::key(lane, Timestamp::MIN)..=rollup::key(lane, Timestamp::MAX);
             let mut before: Option<Timestamp> = None;
             for item in self.trees.rollup.range(range) {
                 let read = match item {
                     Ok((key, value)) => self.rollup(&key, &value, &mut sheet),
                     Err(error) => {
                         // As above.
-                        self.damage(format!("roll-ups of group {group} cannot be read: {error}"));
+                        self.damage(format!(
+                            "roll-ups of group {} cannot be read: {error}",
+                            lane / rollup::LANES
+                        ));
                         break;
                     }
                 };
@@ -200,7 +203,8 @@ impl Check<'_> {
     fn rollup(&self, key: &[u8], value: &[u8], sheet: &mut Sheet) -> Result<rollup::Head, Error> {
         let (head, body) = rollup::Head::read(value)?;
         let is_member = |column: &rollup::Column| {
-            self.view.catalogue.entry(column.id).is_some_and(|entry| entry.group == head.group)
+            let entry = self.view.catalogue.entry(column.id);
+            entry.is_some_and(|entry| rollup::lane(entry.group, entry.id) == head.lane)
         };
         if head.key() != key || !head.columns.iter().all(is_member) {
             return Err(Error::damaged(format!("{} lie in the place of others", head.place())));

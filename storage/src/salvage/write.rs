@@ -283,11 +283,11 @@ impl Writer<'_> {
         for (key, Entry { place, is_removed }) in gathered.of(Kind::Rollup) {
             let value = self.value(place)?;
             let Ok((head, _)) = rollup::Head::read(&value) else { continue };
-            let is_over = before.is_some_and(|(group, last)| group == head.group && head.first <= last);
+            let is_over = before.is_some_and(|(lane, last)| lane == head.lane && head.first <= last);
             if *is_removed || is_over || head.key() != key {
                 continue;
             }
-            before = Some((head.group, head.last));
+            before = Some((head.lane, head.last));
             self.put(Put::rollup(head.key(), value))?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Roll-ups of all groups as one stream of rows.
+//! Roll-ups of all lanes as one stream of rows.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(crate) struct Rolled {
     readings: Vec<(u32, Rollup)>,
 }
 
-/// The sheets of one group, opened when their turn comes.
+/// The sheets of one lane, opened when their turn comes.
 struct Cursor {
     wanted: Vec<Wanted>,
     sheets: sled::Iter,
@@ -41,19 +41,19 @@ impl Rolled {
         wanted: &[Wanted],
         (since, until): (Timestamp, Timestamp),
     ) -> Result<Self, Error> {
-        let mut groups: BTreeMap<u16, Vec<Wanted>> = BTreeMap::new();
+        let mut lanes: BTreeMap<u16, Vec<Wanted>> = BTreeMap::new();
         for series in wanted {
             let Some(entry) = view.catalogue.entry(series.id) else { continue };
-            groups.entry(entry.group).or_default().push(*series);
+            lanes.entry(rollup::lane(entry.group, entry.id)).or_default().push(*series);
         }
-        let mut cursors = Vec::with_capacity(groups.len());
-        for (group, mut wanted) in groups {
+        let mut cursors = Vec::with_capacity(lanes.len());
+        for (lane, mut wanted) in lanes {
             wanted.sort_unstable_by_key(|series| series.id);
-            let from = rollup::key(group, since);
+            let from = rollup::key(lane, since);
             // The one before may reach beyond the first moment.
-            let before = trees.rollup.range(rollup::key(group, Timestamp::MIN)..=from.clone()).next_back();
+            let before = trees.rollup.range(rollup::key(lane, Timestamp::MIN)..=from.clone()).next_back();
             let from = before.transpose().map_err(broken)?.map_or(from, |(key, _)| key.to_vec());
-            let end = rollup::key(group, until).max(from.clone());
+            let end = rollup::key(lane, until).max(from.clone());
             let sheets = trees.rollup.range(from..end);
             let (since, until) = (since.as_ms(), until.as_ms());
             let mut cursor = Cursor { wanted, sheets, open: Sheet::default(), since, until };
