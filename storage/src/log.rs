@@ -8,7 +8,6 @@
 //! happened, so a kill at any moment loses nothing and delays it at most.
 
 use std::{
-    collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
     path::{Path, PathBuf},
     sync::Arc,
@@ -462,8 +461,8 @@ impl Log {
 
     /// Takes the roll-ups of a group behind the row of a moment out; gives the moment from which samples are to be
     /// added to each lane: that row stays, where it is there, as it may have samples that are gone.
-    fn cut_rollups(&mut self, group: u16, at: Timestamp) -> Result<BTreeMap<u16, Timestamp>, Error> {
-        let mut moments = BTreeMap::new();
+    fn cut_rollups(&mut self, group: u16, at: Timestamp) -> Result<rollup::Moments, Error> {
+        let mut moments = rollup::Moments::new();
         for id in 0..u32::from(rollup::LANES) {
             let lane = rollup::lane(group, id);
             let (puts, from) = rollup::cut(self.store()?.trees(), &self.catalogue, lane, at)?;

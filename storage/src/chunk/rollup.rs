@@ -80,6 +80,9 @@ impl Rollup {
 /// Rows by moment, each with its series by number.
 pub(crate) type Rows = BTreeMap<i64, BTreeMap<u32, Rollup>>;
 
+/// The first moment of each lane that is to be rolled up.
+pub(crate) type Moments = BTreeMap<u16, Timestamp>;
+
 /// What a sheet holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Head {
@@ -165,7 +168,7 @@ pub(crate) fn row_of(at: Timestamp) -> i64 {
 pub(crate) fn puts(
     trees: &Trees,
     catalogue: &Catalogue,
-    (chunks, from): (&[(Header, Vec<u8>)], Option<&BTreeMap<u16, Timestamp>>),
+    (chunks, from): (&[(Header, Vec<u8>)], Option<&Moments>),
 ) -> Result<Vec<Put>, Error> {
     let mut lanes: BTreeMap<u16, Rows> = BTreeMap::new();
     let (mut decoder, mut block, mut cells) = (Decoder::default(), Block::default(), Vec::new());
