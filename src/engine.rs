@@ -58,8 +58,8 @@ pub struct Engine {
     is_to_prune: bool,
     /// What is wrong with the log, until it is mended.
     damage: Option<String>,
-    /// Steady time until which a log that was just mended is not mended again.
-    whole_until: Option<Duration>,
+    /// Steady time at which the log was mended last.
+    mended_at: Option<Duration>,
 }
 
 /// What the engine needs while it runs.
@@ -101,7 +101,7 @@ impl Engine {
             passed: None,
             is_to_prune: true,
             damage: None,
-            whole_until: None,
+            mended_at: None,
         })
     }
 
@@ -365,7 +365,7 @@ impl Engine {
         if outage.next_try.is_some() {
             if let Err(error) = self.log.reopen() {
                 if matches!(error, Error::Damaged { .. }) {
-                    self.salvage_quietly(&error.to_string());
+                    self.salvage_quietly(&error.to_string(), salvage::SHUT);
                 } else {
                     debug!(%error, "the log cannot be opened yet");
                 }
@@ -400,20 +400,21 @@ impl Engine {
 
     /// Puts a new log in the place of a damaged one, and tells what is lost.
     fn salvage(&mut self, damage: &str, desk: &mut Desk) {
-        self.salvage_quietly(damage);
+        self.salvage_quietly(damage, salvage::WHOLE);
         if let Some(input) = self.untold() {
             self.input(input, None, desk);
         }
     }
 
-    /// Puts a new log in the place of a damaged one. The state stays as it is: it knows more than the log now does.
-    fn salvage_quietly(&mut self, damage: &str) {
+    /// Puts a new log in the place of a damaged one, unless that was done less than `rest` ago. The state stays as it
+    /// is: it knows more than the log now does.
+    fn salvage_quietly(&mut self, damage: &str, rest: Duration) {
         let now = self.clock.steady();
-        if self.whole_until.is_some_and(|until| now < until) {
+        if self.mended_at.is_some_and(|at| now.saturating_sub(at) < rest) {
             error!("{damage}; the log was mended a short while ago, and is left as it is");
             return;
         }
-        self.whole_until = Some(now + salvage::WHOLE);
+        self.mended_at = Some(now);
         warn!("{damage}; mending the log");
         // It tells the new log which numbers were given.
         self.checkpoint();
@@ -421,7 +422,7 @@ impl Engine {
             Ok(mended) => warn!("{}", salvage::told(self.log.dir(), &mended).sentence()),
             Err(error) => {
                 // Nothing was mended: the next attempt to open it may try again.
-                self.whole_until = None;
+                self.mended_at = None;
                 error!(%error, "the log cannot be mended");
             }
         }

@@ -29,6 +29,8 @@ use crate::{
 
 /// Time within which a log that was mended is not mended again while the daemon runs: what is wrong then is no damage.
 pub(crate) const WHOLE: Duration = Duration::from_secs(24 * 3_600);
+/// The same for a log that cannot be opened at all: until it is mended everything waits in memory.
+pub(crate) const SHUT: Duration = Duration::from_secs(300);
 /// The mark of an opening that has not ended.
 const MARK: &str = "opening";
 /// First argument of the process that only tries.

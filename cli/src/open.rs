@@ -180,6 +180,10 @@ fn tidy(log: &mut Log) {
 }
 
 fn no_log(data_dir: &Path) -> anyhow::Error {
+    let log = data_dir.join("log");
+    if log.exists() {
+        return anyhow!("{} is there but cannot be read: `systembot doctor` tells why", log.display());
+    }
     anyhow!("there is no log in {} yet: `systembot run` starts one", data_dir.display())
 }
 

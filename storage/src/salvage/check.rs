@@ -15,6 +15,17 @@ use crate::error::Error;
 /// A segment with a higher number was never used.
 pub(super) const NUMBER_MAX: u64 = u64::MAX >> 20;
 
+/// Removes what is left of a snapshot that could not be written to its end: sled would take it for a whole one.
+fn forget_half_snapshots(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with("snap.") && name.to_string_lossy().ends_with(".generating") {
+            // One that stays is told of when the log is opened.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Refuses a log from which opening it would cut something off.
 pub(crate) fn check(dir: &Path) -> Result<(), Error> {
     let path = dir.join("db");
@@ -26,6 +37,7 @@ pub(crate) fn check(dir: &Path) -> Result<(), Error> {
         // Somebody has it open, and sled says so too.
         return Ok(());
     }
+    forget_half_snapshots(dir);
     let failed = |source| Error::Io { path: path.clone(), source };
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {

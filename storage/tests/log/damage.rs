@@ -300,6 +300,9 @@ fn files_that_are_missing_empty_or_of_another_sort_are_told() {
         found.iter().for_each(|path| work(path));
     };
     check("nothing", "fine", &|_| {});
+    check("half a snapshot", "fine", &|log| {
+        fs::write(log.join("snap.000000000000A2AD.generating"), "").unwrap();
+    });
     check("no snapshot", "fine", &|log| each(log, &|path| fs::remove_file(path).unwrap()));
     check("empty snapshot", "the log is damaged", &|log| each(log, &|path| truncate(path, 0)));
     check("short snapshot", "the log is damaged", &|log| each(log, &|path| truncate(path, 30)));
