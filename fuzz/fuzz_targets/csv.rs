@@ -14,9 +14,10 @@ use systembot_cli::{
         detect::{detect, plain_detector},
         import,
     },
-    output::{Paint, Screen},
+    output::{Counted, Paint, Progress, Screen},
     source::Source,
 };
+use systembot_model::Timestamp;
 use systembot_storage::query::{Request, Row};
 
 /// Takes everything, and looks whether it is what the head promised.
@@ -64,7 +65,9 @@ fuzz_target!(|bytes: &[u8]| {
         if choice % 3 == 1 { b"timestamp,load1,\"disk_used_percent{mount=\"\"/\"\"}\"\n" } else { b"" };
     let mut file = Cursor::new([head, text].concat());
     let mut taker = Taker { rows: 0, is_over: false };
-    let input = import::Input { name: "a.csv", file: &mut file, progress: None };
+    let now = || Timestamp::from_ms(0);
+    let progress = Progress::new(None, &now, "importing", Counted::Rows);
+    let input = import::Input { name: "a.csv", file: &mut file, progress };
     let mut source = Some(&mut taker);
     let done = import::import(input, &mut || Ok(Box::new(source.take().unwrap())), &mut view);
     assert!(done.is_err() || taker.is_over);
