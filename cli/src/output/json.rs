@@ -21,7 +21,7 @@ pub fn number(value: f64) -> Value {
     plain(value).map_or(Value::Null, Value::Number)
 }
 
-/// Adds a value to a text, as [`number`] prints.
+/// Adds a value to a text, as [`number()`] prints.
 pub fn write_number(value: f64, into: &mut String) {
     if write_decimals(value, into) {
         return;
