@@ -32,7 +32,8 @@ impl Salvaged {
         let mut text =
             format!("the log was damaged and is mended: {} saved, {lost}", counted(self.saved, "record"));
         if self.samples > 0 {
-            text += &format!("; about {} are lost besides", counted(self.samples, "sample"));
+            let about = if self.is_at_least { "at least" } else { "about" };
+            text += &format!("; {about} {} are lost besides", counted(self.samples, "sample"));
         }
         if let Some(kept) = &self.kept {
             text += &format!("; the damaged log is kept in {kept}");
