@@ -158,7 +158,8 @@ fn tail(
     let mut span = width.saturating_mul(i64::try_from(limit.max(1)).unwrap_or(i64::MAX));
     loop {
         let begin = Timestamp::from_ms(until.as_ms().saturating_sub(span));
-        let begin = start(step, begin).unwrap_or(begin).max(least);
+        // Moments may lie farther apart than a span reaches.
+        let begin = if span == i64::MAX { least } else { start(step, begin).unwrap_or(begin).max(least) };
         let rows = count(begin)?;
         if rows >= limit || begin <= least {
             return Ok((begin.max(query.since), rows));

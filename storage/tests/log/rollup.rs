@@ -114,3 +114,13 @@ fn imported_samples_are_rolled_up_beside_recorded_ones() {
     assert_same(&world, DAY, BEGIN - 20 * DAY, end, true);
     assert_eq!(world.blobs(), 0);
 }
+
+#[test]
+fn moments_at_both_ends_of_time_do_not_hold_a_question() {
+    let mut world = World::new();
+    world.tick(i64::MIN + 1, &[("load1", 1.0)]);
+    world.tick(i64::MAX - 1, &[("load1", 2.0)]);
+    let request = history(Some(Step::Every(1_000)), i64::MIN, i64::MAX, Some(10));
+    let rows = asked(&world.reader(), &State::default(), &request);
+    assert!((2..=3).contains(&rows.len()), "{rows:?}");
+}
