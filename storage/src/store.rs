@@ -238,16 +238,15 @@ impl Store {
         self.db.flush().map(drop).map_err(|error| failure(&self.dir, error))
     }
 
-    /// Bytes that a step sets and removes, as far as they stay: the ring's slots are overwritten.
+    /// Bytes that a step sets and removes; what it sets anew replaces what was there. The ring is left out: its slots
+    /// are overwritten by others as large.
     pub(crate) fn bytes(&self, puts: &[Put]) -> (u64, u64) {
         let (mut added, mut removed) = (0_u64, 0_u64);
         for put in puts.iter().filter(|put| put.place != Place::Hot) {
             let bytes = |value: &[u8]| u64::try_from(put.key.len() + value.len()).unwrap_or(0);
-            match &put.value {
-                Some(value) => added += bytes(value),
-                // One that does not read back is not missed.
-                None => removed += self.tree(put.place).get(&put.key).ok().flatten().map_or(0, |v| bytes(&v)),
-            }
+            // One that does not read back is not missed.
+            removed += self.tree(put.place).get(&put.key).ok().flatten().map_or(0, |before| bytes(&before));
+            added += put.value.as_ref().map_or(0, |value| bytes(value));
         }
         (added, removed)
     }
