@@ -83,3 +83,46 @@ fn snapshot(dir: &Path) -> u64 {
     };
     entries.filter_map(|entry| told(entry.ok()?)).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use systembot_model::{Event, Sample, Series, Timestamp};
+
+    use super::*;
+    use crate::Log;
+
+    /// The database writes what is next to each other side by side, so a kill can leave a hole with nothing in it.
+    #[test]
+    fn what_a_kill_forestalled_is_no_damage_and_half_a_message_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("log");
+        let mut log = Log::open(&dir).unwrap();
+        for i in 0..40_u32 {
+            let mut sample = Sample::default();
+            sample.push(Series::new("load1"), f64::from(i) / 8.0);
+            let at = Timestamp::from_ms(1_795_346_634_007 + i64::from(i) * 15_000);
+            log.append(at, vec![Event::Sampled(sample)]).unwrap();
+        }
+        drop(log);
+        // A thread of the database holds the lock a little longer.
+        while File::open(dir.join("db")).unwrap().try_lock().is_err() {
+            std::thread::yield_now();
+        }
+        let whole = fs::read(dir.join("db")).unwrap();
+        let mut places = Vec::new();
+        pages::walk(whole.get(..whole.len().min(SEGMENT_BYTES)).unwrap(), &mut |piece| {
+            if let pages::Piece::Message(message) = piece {
+                places.push(usize::try_from(message.lsn).unwrap());
+            }
+        });
+        let [.., start, end, _, _] = *places.as_slice() else { panic!("{places:?}") };
+        let with_hole = |from: usize| {
+            let mut bytes = whole.clone();
+            bytes.get_mut(from..end).unwrap().fill(0);
+            fs::write(dir.join("db"), bytes).unwrap();
+            check(&dir)
+        };
+        with_hole(start).unwrap();
+        assert!(with_hole(start + 1).is_err());
+    }
+}

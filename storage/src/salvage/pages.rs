@@ -96,7 +96,8 @@ pub(super) fn walk(bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> Segment {
             if is_end {
                 is_torn |= !is_blank || bytes.len() < SEGMENT_BYTES;
                 seen.ends_well |= !is_torn;
-            } else {
+            } else if !is_blank {
+                // Messages are written side by side: nothing at all, from one to another, is one that a kill forestalled.
                 seen.is_broken = true;
             }
             if !is_blank {
