@@ -119,6 +119,11 @@ impl Engine {
         self.is_to_prune = true;
     }
 
+    /// Sets who hears of progress while the log is written anew, and the engine answers nobody.
+    pub fn report(&mut self, progress: impl Fn() + Send + Sync + 'static) {
+        self.log.report(progress);
+    }
+
     /// Keeps so many passes in memory while the log cannot be written, and not as many as a daemon should.
     pub const fn keep_at_most(&mut self, passes: usize) {
         self.unrecorded.limits.passes = passes;
@@ -222,6 +227,7 @@ impl Engine {
                 Err(error) => {
                     self.is_to_prune = false;
                     warn!(%error, "old samples could not be let go; it is tried again after the next sealing");
+                    self.note(&error);
                 }
             }
             return;
@@ -235,7 +241,17 @@ impl Engine {
                 info!(before = done.before, after = done.after, ms, "the log was written anew to save space");
             }
             // The log is as it was, or opened again with the next record.
-            Err(error) => warn!(%error, "the log could not be written anew"),
+            Err(error) => {
+                warn!(%error, "the log could not be written anew");
+                self.note(&error);
+            }
+        }
+    }
+
+    /// Notes damage of the log, which is to be mended.
+    fn note(&mut self, error: &Error) {
+        if matches!(error, Error::Damaged { .. }) {
+            self.damage = Some(error.to_string());
         }
     }
 
@@ -473,9 +489,7 @@ impl Engine {
         }
         if let Some(error) = appended.problem {
             warn!(%error, "older ticks could not be packed; it is tried again with the next one");
-            if matches!(error, Error::Damaged { .. }) {
-                self.damage = Some(error.to_string());
-            }
+            self.note(&error);
         }
         if appended.sealed {
             self.checkpoint();

@@ -14,7 +14,7 @@ use std::{
         },
     },
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -27,12 +27,14 @@ use tokio::{
 };
 use tracing::debug;
 
-use crate::inbox::Inbox;
+use crate::{clock::Clock, inbox::Inbox};
 
 /// Time that the manager's socket may be full: it takes messages in at once, or is in trouble itself.
 const SEND: Duration = Duration::from_secs(1);
 /// Time that a start may take from its beginning: the fold of a log of years, on a slow disk, without its checkpoint.
 const STARTING: Duration = Duration::from_secs(600);
+/// Longest time between two words of a log that is written anew.
+const WORD: Duration = Duration::from_secs(1);
 /// Least time between two status lines.
 const STATUS: Duration = Duration::from_secs(5);
 
@@ -66,10 +68,27 @@ impl Manager {
         self.tell(&format!("STATUS=reading the log\nEXTEND_TIMEOUT_USEC={}", STARTING.as_micros()));
     }
 
-    /// A damaged log is being read, and a new one written.
-    pub fn mending(&self) {
+    /// The whole log is being read, and a new one written: some of it is done. Until the daemon is ready the start may
+    /// take longer for it; from then on the watchdog hears of it here, as the engine answers nobody meanwhile.
+    pub fn rewriting(&self) {
         if !self.is_ready.load(Ordering::Acquire) {
             self.tell(&format!("STATUS=mending the log\nEXTEND_TIMEOUT_USEC={}", STARTING.as_micros()));
+        } else if self.watchdog.is_some() {
+            self.tell("WATCHDOG=1");
+        }
+    }
+
+    /// Says so whenever it is called, but not too often.
+    pub fn hears(&self, clock: Arc<dyn Clock>) -> impl Fn() + Send + Sync + 'static {
+        let (manager, said) = (self.clone(), Mutex::new(None::<Duration>));
+        let apart = self.watchdog.map_or(WORD, |watchdog| (watchdog / 3).min(WORD));
+        move || {
+            let now = clock.steady();
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.is_none_or(|said| now.saturating_sub(said) >= apart) {
+                *said = Some(now);
+                manager.rewriting();
+            }
         }
     }
 

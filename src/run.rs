@@ -66,6 +66,7 @@ fn serve(setup: Setup, level: Verbosity, runtime: &Runtime, mut signals: Signals
     manager.starting();
     let mut engine = open(&data_dir, &clock, &manager)?;
     engine.limit(limits(&setup.loaded.settings));
+    engine.report(manager.hears(Arc::clone(&clock)));
     // Not before: a start that is refused says why in one line.
     introduce(&setup);
     let (inbox, ends) = Inbox::new();

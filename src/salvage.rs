@@ -18,7 +18,7 @@ use std::{
 };
 
 use systembot_model::decide::Salvaged;
-use systembot_storage::{Error, Salvage, Step, salvage};
+use systembot_storage::{Error, Salvage, salvage};
 use tracing::{info, warn};
 
 use crate::{
@@ -41,8 +41,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const BYTES_A_SECOND: u64 = 4 << 20;
 /// Time between two looks at the process that tries.
 const LOOK: Duration = Duration::from_millis(20);
-/// Time between two words to the service manager.
-const WORD: Duration = Duration::from_secs(1);
 
 /// What became of a damaged log, for its owner.
 pub(crate) fn told(log: &Path, salvage: &Salvage) -> Salvaged {
@@ -77,14 +75,8 @@ pub fn open(data_dir: &Path, clock: &Arc<dyn Clock>, manager: &Manager) -> Resul
 }
 
 fn mend(log: &Path, clock: &Arc<dyn Clock>, manager: &Manager) -> Result<(), Error> {
-    let mut said: Option<Duration> = None;
-    let salvage = salvage(log, clock.now(), &mut |_: Step| {
-        let now = clock.steady();
-        if said.is_none_or(|said| now.saturating_sub(said) >= WORD) {
-            said = Some(now);
-            manager.mending();
-        }
-    })?;
+    let hears = manager.hears(Arc::clone(clock));
+    let salvage = salvage(log, clock.now(), &mut |_| hears())?;
     warn!("{}", told(log, &salvage).sentence());
     Ok(())
 }

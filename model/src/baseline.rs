@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Event, Seq, State, Timestamp, limits, sample::Pass, window::Window};
 
 /// Age up to which every set is kept.
-const DAILY: Duration = Duration::from_secs(7 * 86_400);
+pub const DAILY: Duration = Duration::from_secs(7 * 86_400);
 /// Older ones are kept one for each span of this length.
 const SPAN_MS: i64 = 7 * 86_400_000;
 /// Windows beyond which series that are no longer read make room for others: half of those that may live.

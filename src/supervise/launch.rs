@@ -18,7 +18,7 @@ use super::{output::Output, remains::MARK};
 use crate::account;
 
 /// Variables that speak to the daemon alone: what it starts must not take its watchdog or its sockets for its own.
-const OWN_VARIABLES: [&str; 16] = [
+const OWN_VARIABLES: [&str; 17] = [
     "CACHE_DIRECTORY",
     "CONFIGURATION_DIRECTORY",
     "CREDENTIALS_DIRECTORY",
@@ -28,6 +28,7 @@ const OWN_VARIABLES: [&str; 16] = [
     "LISTEN_FDS",
     "LISTEN_PID",
     "LOGS_DIRECTORY",
+    "MALLOC_TRIM_THRESHOLD_",
     "MANAGERPID",
     "NOTIFY_SOCKET",
     "RUNTIME_DIRECTORY",

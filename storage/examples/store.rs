@@ -7,7 +7,9 @@
 //! - `open DIR`: opens it as a start does.
 //! - `trees DIR`: bytes of the keys and values of each tree.
 //! - `compact DIR`: writes it anew, and tells how long that took and what memory it left.
-//! - `retention DIR BYTES CYCLES`: cycles of so many bytes each into a log that may have so many.
+//! - `retention DIR BYTES CYCLES`: cycles of so many bytes each into a log that may have so many; after
+//!   each of them its bytes, blobs, resident KiB, and live bytes by tree. Baselines are weekly for as long as there are
+//!   samples, roll-ups stay for ten years or as long as there is room: the log turns over every 36 days at 16 MiB.
 
 #![expect(
     clippy::print_stdout,
@@ -26,6 +28,7 @@ use std::{
     fs,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -314,8 +317,24 @@ fn retention(dir: &Path, bytes: i64, cycles: i64) {
         }
         std::thread::sleep(IDLE / 2);
         let size = log.reader().log_bytes().unwrap();
-        println!("cycle {cycle} {size} {} {}", blobs(dir), rss_kib());
+        println!("cycle {cycle} {size} {} {} {}", blobs(dir), rss_kib(), live(dir));
     }
+}
+
+/// Live bytes of each tree of a log at rest, counted apart, so that our memory stays ours.
+fn live(dir: &Path) -> String {
+    let copy = dir.with_file_name("copy/log");
+    fs::create_dir_all(&copy).unwrap();
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+        }
+    }
+    let copied = copy.parent().unwrap();
+    let told =
+        Command::new(std::env::current_exe().unwrap()).arg("trees").arg(copied).output().unwrap().stdout;
+    fs::remove_dir_all(copied).unwrap();
+    String::from_utf8(told).unwrap().lines().map(|line| line.replace(' ', "=")).collect::<Vec<_>>().join(" ")
 }
 
 /// Writes the log anew where that is due, as the daemon does in quiet moments; tells how long the longest part took.

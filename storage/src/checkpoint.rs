@@ -1,9 +1,9 @@
 //! The state at some moment, so that a start need not fold the whole log.
 //!
-//! `<data-dir>/checkpoint` is a frame with the log's id, a fingerprint of the state's layout, the names of all series (in
-//! case that damage takes them from the log), and the state. It is a
-//! cache: whatever cannot be read, is of another log or another layout, or is ahead of the log is passed over, and
-//! it may be deleted at any time. It is no value of the database because it is far larger than one may be.
+//! `<data-dir>/checkpoint` is a frame with the log's id, a fingerprint of the state's layout, the names of all series
+//! (in case that damage takes them from the log), and the state. It is a cache: whatever cannot be read, is of another
+//! log or another layout, is ahead of the log or lacks what was pruned since is passed over, and it may be deleted at any
+//! time. It is no value of the database because it is far larger than one may be.
 
 use std::{
     fs::{File, OpenOptions},
@@ -67,7 +67,10 @@ impl Log {
         if label.log != self.id() {
             return None;
         }
-        codec::from_bytes::<State>(rest).ok().filter(|state| state.seq <= self.seq())
+        // What was pruned after it cannot be folded in any more: a message, say, would be owed anew.
+        codec::from_bytes::<State>(rest)
+            .ok()
+            .filter(|state| (self.pruned.seq..=self.seq()).contains(&state.seq))
     }
 
     /// Number of the newest record that this log had when its checkpoint was written, as far as that can be told.

@@ -17,6 +17,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use rustix::{
@@ -42,24 +43,25 @@ const AHEAD: usize = 24;
 const FLUSH_BYTES: usize = 1 << 20;
 /// Room that must be left beside the second copy.
 const SPARE_BYTES: u64 = 16 << 20;
-/// A log that is larger than its live bytes by this share of them and by [`SLACK_BYTES`] is written anew. sled makes
-/// two bytes of garbage from two that are recorded, so all of a log is written again when it has grown by a twelfth:
-/// some 4 MB a day at 40 series, however old the log is.
-const SLACK_PERCENT: u64 = 15;
-/// The segment being written, the one after it, a snapshot: what every database has, as small as it may be.
-const SLACK_BYTES: u64 = 3 << 19;
-/// Chunks that are joined in one go, so that whoever records waits for a second at most; the rest the next time.
-const JOINS: usize = 200;
-/// Growth over what was left the last time before it is tried again, should it not have helped.
-const AGAIN_BYTES: u64 = 2 << 20;
-
+/// What a database that was just written anew has beyond its content, until that is known of this one: a segment that is
+/// being written, a snapshot; more where its records are small.
+const BASE_BYTES: u64 = 1 << 19;
+/// A log that has grown by this part of what it would have if it were written anew is written anew. sled makes two bytes
+/// of garbage from one that is recorded, so that all of a log is written again when its content has grown by a
+/// thirtieth: some ten MB a day at 40 series, however old the log is.
+const GROWN: u64 = 10;
+/// Or by so much, should that be more: two segments.
+const GROWN_BYTES: u64 = 1 << 20;
+/// Time for which chunks are joined in one go, as whoever records waits for it; the rest is joined the next time. What
+/// an import of a month brings takes some three seconds.
+const JOINING: Duration = Duration::from_secs(5);
 /// What the log knows of its size.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Size {
     /// Bytes of all keys and values; unknown until they are counted.
     live: Option<u64>,
-    /// Bytes of the directory when it was last written anew, or tried to.
-    left: u64,
+    /// Bytes of the directory beyond those when it was written anew.
+    base: u64,
     /// Whether something happened after which it is worth a look.
     is_changed: bool,
     /// Whether there are chunks left to be joined.
@@ -69,7 +71,7 @@ pub(crate) struct Size {
 impl Size {
     /// A log that was just opened.
     pub(crate) const fn opened() -> Self {
-        Self { live: None, left: 0, is_changed: true, is_unfinished: false }
+        Self { live: None, base: BASE_BYTES, is_changed: true, is_unfinished: false }
     }
 
     /// Notes what a step sets and removes.
@@ -80,11 +82,6 @@ impl Size {
     /// Notes that much has changed: a seal, the end of an import.
     pub(crate) const fn change(&mut self) {
         self.is_changed = true;
-    }
-
-    /// Notes that much was let go: what was left the last time says nothing any more.
-    pub(crate) const fn shrink(&mut self) {
-        (self.is_changed, self.left) = (true, 0);
     }
 }
 
@@ -114,16 +111,17 @@ impl Log {
             return self.compact();
         }
         let bytes = self.directory_bytes()?;
-        if bytes <= SLACK_BYTES || bytes <= self.size.left.saturating_add(AGAIN_BYTES) {
+        // Most logs that were just begun are not worth a count.
+        if bytes <= self.size.base.saturating_add(GROWN_BYTES) || bytes <= self.largest_bytes()? {
             return Ok(None);
         }
-        let live = self.live_bytes()?;
-        if bytes <= live.saturating_add(live / 100 * SLACK_PERCENT).saturating_add(SLACK_BYTES) {
-            return Ok(None);
-        }
-        // Whatever comes of it, it is not tried again at once.
-        self.size.left = bytes;
         self.compact()
+    }
+
+    /// Bytes above which the log is written anew, by what it holds.
+    pub(crate) fn largest_bytes(&mut self) -> Result<u64, Error> {
+        let least = self.live_bytes()?.saturating_add(self.size.base);
+        Ok(least.saturating_add((least / GROWN).max(GROWN_BYTES)))
     }
 
     /// Writes the log anew: the same content, in as few bytes as sled lets it; `None` where there is no room for a
@@ -162,7 +160,8 @@ impl Log {
         self.shared = Arc::new(shared);
         self.publish();
         let after = self.directory_bytes()?;
-        self.size = Size { live: Some(live), left: after, is_changed: is_unfinished, is_unfinished };
+        let base = after.saturating_sub(live);
+        self.size = Size { live: Some(live), base, is_changed: is_unfinished, is_unfinished };
         Ok(Some(Compacted { before, after }))
     }
 
@@ -171,7 +170,7 @@ impl Log {
     fn copy_to(&self, dir: &Path) -> Result<(u64, bool), Error> {
         self.store()?.sync()?;
         let new = Store::open(dir)?;
-        let mut copy = Copy { store: &new, live: 0, unflushed: 0 };
+        let mut copy = Copy { store: &new, live: 0, unflushed: 0, progress: &*self.progress };
         let (from, to) = (self.store()?.trees(), new.trees());
         copy.frames(&from.meta, &to.meta)?;
         copy.frames(&from.hot, &to.hot)?;
@@ -276,6 +275,7 @@ struct Copy<'a> {
     store: &'a Store,
     live: u64,
     unflushed: usize,
+    progress: &'a dyn Fn(),
 }
 
 impl Copy<'_> {
@@ -336,7 +336,7 @@ impl Copy<'_> {
     ) -> Result<bool, Error> {
         let trees = self.store.trees();
         let (mut chunks, mut order) = (Filler::new(&trees.chunk), Filler::new(&trees.order));
-        let mut joiner = Joiner::new(JOINS);
+        let mut joiner = Joiner::new(JOINING);
         for item in &from.chunk {
             let (key, value) = item.map_err(|error| self.failure(error))?;
             let (header, _) = Header::read(&value)?;
@@ -383,11 +383,13 @@ impl Copy<'_> {
         if self.unflushed >= FLUSH_BYTES {
             self.unflushed = 0;
             self.store.flush()?;
+            (self.progress)();
         }
         Ok(())
     }
 
     fn finish(&self, mut filler: Filler) -> Result<(), Error> {
+        (self.progress)();
         filler.settle(0).map_err(|error| self.failure(error))
     }
 

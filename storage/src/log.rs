@@ -84,9 +84,14 @@ pub struct Log {
     pub(crate) limits: Limits,
     /// The newest set of baselines when older ones were thinned out last.
     pub(crate) thinned: Option<Seq>,
+    /// Called now and then by what takes long.
+    pub(crate) progress: Progress,
     is_failed: bool,
     pub(crate) size: Size,
 }
+
+/// Hears of progress.
+pub(crate) type Progress = Arc<dyn Fn() + Send + Sync>;
 
 /// What an append did.
 #[derive(Debug)]
@@ -127,9 +132,7 @@ impl Log {
             std::thread::park_timeout(LOCK_PAUSE);
             opened = Self::open_at(&self.dir, Some(self.seq));
         }
-        let limits = self.limits;
-        *self = opened?;
-        self.limits = limits;
+        self.go_on_as(opened?);
         Ok(())
     }
 
@@ -141,11 +144,22 @@ impl Log {
     pub fn mend(&mut self, at: Timestamp) -> Result<Salvage, Error> {
         self.store = None;
         self.is_failed = true;
-        let salvage = salvage::salvage(&self.dir, at, &mut |_| {})?;
-        let limits = self.limits;
-        *self = Self::open_at(&self.dir, None)?;
-        self.limits = limits;
+        let progress = Arc::clone(&self.progress);
+        let salvage = salvage::salvage(&self.dir, at, &mut |_| progress())?;
+        self.go_on_as(Self::open_at(&self.dir, None)?);
         Ok(salvage)
+    }
+
+    /// Sets who hears of progress while the whole log is written anew, at each megabyte or so: nothing else can be asked
+    /// of it meanwhile.
+    pub fn report(&mut self, progress: impl Fn() + Send + Sync + 'static) {
+        self.progress = Arc::new(progress);
+    }
+
+    /// Goes on with a log that was opened in the place of this one, as this one was set up.
+    fn go_on_as(&mut self, opened: Self) {
+        let (limits, progress) = (self.limits, Arc::clone(&self.progress));
+        *self = Self { limits, progress, ..opened };
     }
 
     fn open_at(dir: &Path, known: Option<Seq>) -> Result<Self, Error> {
@@ -201,6 +215,7 @@ impl Log {
             pruned,
             limits: Limits::default(),
             thinned: None,
+            progress: Arc::new(|| {}),
             is_failed: false,
             size: Size::opened(),
         };
@@ -226,6 +241,7 @@ impl Log {
     /// must be opened again, see [`Log::reopen`] ([`Error::Failed`] until then). Whether the events of the failed
     /// step are in it is open until then: they are if the process ends first, and not after a reopen.
     pub fn append(&mut self, at: Timestamp, events: Vec<Event>) -> Result<Appended, Error> {
+        self.make_room(&events)?;
         let records = self.append_with(at, events, Vec::new())?;
         let (mut sealed, mut problem) = (false, None);
         while self.is_seal_due() && problem.is_none() {
@@ -386,6 +402,21 @@ impl Log {
         } else if totals.sealed >= self.sealed.seq && totals.imported >= self.imported {
             // A reader counted after the write.
             *known = Some(totals);
+        }
+        Ok(())
+    }
+
+    /// Seals once more where the ring has no room left, as it has after some attempts that failed. Why this one does is
+    /// why nothing can be appended: no event is to blame for it, so none may be left out.
+    fn make_room(&mut self, events: &[Event]) -> Result<(), Error> {
+        let ticks = events.iter().filter(|event| matches!(event, Event::Sampled(_))).count();
+        let next = self.next_tick.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX));
+        while ticks > 0 && next - self.sealed.ticks > hot::RING_SLOTS && self.is_seal_due() {
+            let sealed = self.seal();
+            if let Err(Error::TooLarge { what }) = sealed {
+                return Err(Error::damaged(format!("{what} cannot be packed")));
+            }
+            sealed?;
         }
         Ok(())
     }

@@ -11,7 +11,11 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use systembot_model::{Event, Seq, State, Timestamp, baseline::thin, limits};
+use systembot_model::{
+    Event, Seq, State, Timestamp,
+    baseline::{DAILY, thin},
+    limits,
+};
 
 use crate::{
     chunk::{self, Header, IMPORTED, rollup},
@@ -111,12 +115,20 @@ impl Log {
                 break;
             }
         }
-        is_more |= self.prune_rollups((oldest_rollup, if is_more { 0 } else { excess }))?;
+        let mut left = if is_more { 0 } else { excess };
+        for round in 1..=ROUNDS {
+            let taken = self.prune_rollups((oldest_rollup, left))?;
+            left = left.saturating_sub(taken);
+            is_more |= taken > 0 && round == ROUNDS;
+            if taken == 0 {
+                break;
+            }
+        }
         is_more |= self.prune_events(state)?;
         self.prune_baselines(now, state)?;
         if self.pruned != pruned {
             self.shared.forget_totals();
-            self.size.shrink();
+            self.size.change();
         }
         self.sync()?;
         self.publish();
@@ -128,8 +140,7 @@ impl Log {
         if self.limits.max_bytes == u64::MAX || self.reader().log_bytes()? <= self.limits.max_bytes {
             return Ok(0);
         }
-        let live = self.live_bytes()?;
-        Ok(live.saturating_add(live / 7).saturating_sub(self.limits.max_bytes))
+        Ok(self.largest_bytes()?.saturating_sub(self.limits.max_bytes))
     }
 
     /// Takes at most one chunk of every group out; gives their bytes.
@@ -201,27 +212,42 @@ impl Log {
         Ok(Some(Oldest { header, bytes, age, is_imported }))
     }
 
-    /// Takes sheets of roll-ups out, at most one of every lane; whether there may be more.
-    fn prune_rollups(&mut self, (old, excess): (Timestamp, u64)) -> Result<bool, Error> {
+    /// Takes at most one sheet of roll-ups of every lane out, whose samples are gone; gives their bytes.
+    fn prune_rollups(&mut self, (old, excess): (Timestamp, u64)) -> Result<u64, Error> {
+        let broken = |error| store::failure(self.dir(), error);
         let trees = self.store()?.trees();
-        let (mut puts, mut taken) = (Vec::new(), 0);
+        let mut oldest = Vec::new();
         for lane in rollup::lanes(&self.catalogue) {
             let range = rollup::key(lane, Timestamp::MIN)..=rollup::key(lane, Timestamp::MAX);
-            let first = trees.rollup.range(range).next().transpose();
-            let Some((key, sheet)) = first.map_err(|error| store::failure(self.dir(), error))? else {
+            let Some((key, sheet)) = trees.rollup.range(range).next().transpose().map_err(broken)? else {
                 continue;
             };
             let (head, _) = rollup::Head::read(&sheet)?;
-            if head.last < old || taken < excess {
-                taken += u64::try_from(sheet.len()).unwrap_or(0);
+            let group = lane / rollup::LANES;
+            let range = chunk::key(group, Timestamp::MIN, 0)..=chunk::key(group, Timestamp::MAX, u64::MAX);
+            let chunk = trees.chunk.range(range).next().transpose().map_err(broken)?;
+            let sampled = chunk.and_then(|(key, _)| chunk::parse_key(&key)).map(|(_, first, _)| first);
+            // The last row may hold samples of the time until the next one.
+            if sampled.is_none_or(|first| head.last.as_ms().saturating_add(rollup::STEP_MS) <= first.as_ms())
+            {
+                oldest.push((head.last, key, u64::try_from(sheet.len()).unwrap_or(0)));
+            }
+        }
+        oldest.sort();
+        // By size: only what is about as old as the very oldest.
+        let first = oldest.first().map_or(Timestamp::MAX, |(last, ..)| *last);
+        let (mut taken, mut puts) = (0, Vec::new());
+        for (last, key, bytes) in oldest {
+            let is_too_much = taken < excess && last.since(first) <= TOGETHER;
+            if last < old || is_too_much {
+                taken += bytes;
                 puts.push(Put::rollup_removed(key.to_vec()));
             }
         }
-        let is_more = !puts.is_empty();
-        if is_more {
+        if !puts.is_empty() {
             self.commit(puts)?;
         }
-        Ok(is_more)
+        Ok(taken)
     }
 
     /// Takes out what was told and heard at the time of samples that are gone; whether there is more to look at.
@@ -261,7 +287,8 @@ impl Log {
         Ok(is_more)
     }
 
-    /// Takes out sets of baselines that are needed no more; looked at when there is a new one.
+    /// Takes out sets of baselines that are needed no more, by their age or because all samples of their time are gone;
+    /// looked at when there is a new one.
     fn prune_baselines(&mut self, now: Timestamp, state: &State) -> Result<(), Error> {
         if self.thinned == state.baselines.from {
             return Ok(());
@@ -276,7 +303,14 @@ impl Log {
                 _ => sets.push((record.seq, record.at, record.seq)),
             }
         }
-        let gone = thin(sets.iter().map(|(first, at, _)| (*first, *at)), now);
+        let mut gone = thin(sets.iter().map(|(first, at, _)| (*first, *at)), now);
+        // Weekly ones are of use beside their samples; of the others the newest stays.
+        let is_past = |(first, at, last): &&Set| {
+            *last <= self.pruned.seq && now.since(*at) > DAILY && !gone.contains(first)
+        };
+        let mut past: Vec<Seq> = sets.iter().filter(is_past).map(|(first, ..)| *first).collect();
+        past.pop();
+        gone.extend(past);
         let mut puts = Vec::new();
         for (first, _, last) in sets.iter().filter(|(first, ..)| gone.contains(first)) {
             for seq in first.get()..=last.get() {

@@ -3,6 +3,8 @@
 //! Chunks are sealed small, so that what is recorded reaches the disk as columns soon. When the log is written anew
 //! (see [`crate::compact`]) those that follow one another are joined, up to what one value holds.
 
+use std::time::{Duration, Instant};
+
 use super::{Block, Column, Decoder, GAP_MS, Header, JOINED_TICKS, Rows, SPAN_MS, Wanted, chunks};
 use crate::{error::Error, store::VALUE_BYTES};
 
@@ -11,17 +13,17 @@ pub(crate) type Whole = (Header, Vec<u8>);
 
 /// Takes chunks in order of key, and gives them again in that order: joined, or as they came.
 pub(crate) struct Joiner {
-    /// How many may still be made: packing costs some milliseconds each.
-    left: usize,
+    /// Time for which more may be made: packing costs some milliseconds each.
+    left: Duration,
     /// Those that can become one.
     gathered: Vec<Whole>,
     work: (Decoder, Block),
 }
 
 impl Joiner {
-    /// Makes so many at most; the others pass as they came.
-    pub(crate) fn new(most: usize) -> Self {
-        Self { left: most, gathered: Vec::new(), work: <(Decoder, Block)>::default() }
+    /// Joins for so long at most; after that they pass as they came.
+    pub(crate) fn new(longest: Duration) -> Self {
+        Self { left: longest, gathered: Vec::new(), work: <(Decoder, Block)>::default() }
     }
 
     /// The chunk that came last, if it may be joined with the next one.
@@ -29,9 +31,9 @@ impl Joiner {
         self.gathered.last().map(|(header, _)| header)
     }
 
-    /// Whether it has made as many as it may.
+    /// Whether its time is over.
     pub(crate) const fn is_spent(&self) -> bool {
-        self.left == 0
+        self.left.is_zero()
     }
 
     /// Takes the next chunk; gives what is complete by it. No chunk is joined over one of the boundaries, numbers
@@ -50,11 +52,13 @@ impl Joiner {
     /// Gives what is left.
     pub(crate) fn finish(&mut self, decimals: impl Fn(u32) -> u8) -> Result<Vec<Whole>, Error> {
         let gathered = std::mem::take(&mut self.gathered);
-        if gathered.len() < 2 || self.left == 0 {
+        if gathered.len() < 2 || self.is_spent() {
             return Ok(gathered);
         }
-        self.left -= 1;
+        #[expect(clippy::disallowed_methods, reason = "how long work takes is no moment that is recorded")]
+        let began = Instant::now();
         let joined = self.join(&gathered, decimals)?;
+        self.left = self.left.saturating_sub(began.elapsed());
         // One that is too large would be halved: nothing is gained then, and it would be tried every time.
         Ok(if joined.len() == 1 { joined } else { gathered })
     }

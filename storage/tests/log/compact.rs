@@ -4,6 +4,10 @@ use std::{
     fs,
     os::unix::fs::{FileExt, MetadataExt},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use systembot_model::{Event, Record, Seq, Series};
@@ -59,8 +63,14 @@ fn bytes(dir: &Path) -> u64 {
 fn everything_reads_the_same_from_fewer_bytes() {
     let mut world = world(TICKS);
     let before = content(&mut world);
+    let reports = Arc::new(AtomicUsize::new(0));
+    let heard = Arc::clone(&reports);
+    world.log().report(move || {
+        heard.fetch_add(1, Ordering::Relaxed);
+    });
     let done = world.log().compact().unwrap().unwrap();
     assert!(done.after < done.before / 10 * 8, "{done:?}");
+    assert!(reports.load(Ordering::Relaxed) > 0, "nobody heard of its progress");
     assert_eq!(done.after, world.reader().log_bytes().unwrap());
     assert!(content(&mut world) == before, "after it");
     assert_eq!(world.blobs(), 0);

@@ -10,7 +10,11 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -560,4 +564,42 @@ fn a_log_of_an_earlier_format_is_raised_when_it_is_rolled_up() {
     world.reopen();
     assert_eq!(format(&mut world), 3);
     assert_eq!(world.records(0).len(), 2);
+}
+
+#[test]
+fn a_ring_that_cannot_be_sealed_and_is_full_is_damage_and_no_fault_of_a_tick() {
+    let mut world = World::new();
+    let tick = |n: i64| (at(n * 15_000), vec![sampled(&[("load1", 1.0)])]);
+    for n in 0..250 {
+        let (at, events) = tick(n);
+        world.log().append(at, events).unwrap();
+    }
+    world.close();
+    edit(&world, "rollup", &spoil(0));
+    world.reopen();
+    let (mut taken, mut problems) = (250, 0);
+    let error = loop {
+        let (at, events) = tick(taken);
+        match world.log().append(at, events) {
+            Ok(done) => problems += usize::from(done.problem.is_some()),
+            Err(error) => break error,
+        }
+        taken += 1;
+    };
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert_eq!((taken, problems), (240 + 256, 17), "the ring has room for a while");
+    // An alert, say, needs no room.
+    let note = Event::Noted { subject: "s".into(), text: String::new() };
+    world.log().append(at(0), vec![note]).unwrap();
+    // It goes on once it is mended, and nothing that was taken is lost.
+    let reports = Arc::new(AtomicUsize::new(0));
+    let heard = Arc::clone(&reports);
+    world.log().report(move || {
+        heard.fetch_add(1, Ordering::Relaxed);
+    });
+    world.log().mend(at(taken * 15_000)).unwrap();
+    assert!(reports.load(Ordering::Relaxed) > 0, "nobody heard of its progress");
+    let (at, events) = tick(taken);
+    world.log().append(at, events).unwrap();
+    assert_eq!(i64::try_from(world.samples(&all()).len()).unwrap(), taken + 1);
 }

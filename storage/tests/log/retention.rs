@@ -11,7 +11,10 @@ use systembot_storage::{
     query::{Basis, History, Import, Request, Row, Step},
 };
 
-use crate::world::{World, all, asked, at, sorted};
+use crate::{
+    damage::edit,
+    world::{World, all, asked, at, sorted},
+};
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -292,5 +295,45 @@ fn imported_samples_go_by_their_own_age() {
     life.live(0..1_500);
     let left = life.world.samples(&all()).iter().filter(|(_, name, _)| name == "old_metric").count();
     assert_eq!(left, 0);
+    life.check();
+}
+
+#[test]
+fn a_checkpoint_that_lacks_what_was_pruned_since_is_passed_over() {
+    let mut life = Life::new(limits(3));
+    life.live(0..300);
+    let path = life.world.data().join("checkpoint");
+    let old = std::fs::read(&path).unwrap();
+    life.live(301..2_500);
+    assert!(life.oldest_sample() > BEGIN + DAY, "nothing was pruned");
+    std::fs::write(&path, old).unwrap();
+    life.check();
+}
+
+#[test]
+fn of_the_time_whose_samples_are_gone_one_set_of_baselines_is_left() {
+    let mut life = Life::new(limits(3));
+    life.live(0..9_000);
+    let filter = EventFilter::kinds(&["baseline"]);
+    let events = life.world.reader().events(filter).unwrap();
+    let mut sets: Vec<i64> = events.map(|event| event.unwrap().at.as_ms()).collect();
+    sets.dedup();
+    // They are looked at when there is a new one.
+    assert!(sets.iter().filter(|set| **set < life.now - 9 * DAY).count() <= 1, "{sets:?} at {}", life.now);
+    assert!(sets.len() > 7, "{sets:?}");
+    life.check();
+}
+
+#[test]
+fn roll_ups_of_samples_that_are_there_stay_however_large_the_log() {
+    let mut life = Life::new(Limits { max_bytes: 1, ..Limits::default() });
+    life.live(0..2_000);
+    let oldest = life.oldest_sample();
+    assert!(oldest > BEGIN, "nothing was pruned");
+    life.world.close();
+    let sheets = std::cell::Cell::new(0);
+    edit(&life.world, "rollup", &|tree| sheets.set(tree.iter().map(Result::unwrap).count()));
+    assert!(sheets.get() > 0, "they went though their samples are there");
+    life.world.reopen();
     life.check();
 }
