@@ -10,9 +10,9 @@ use std::{
     thread,
 };
 
-use systembot_model::Address;
+use systembot_model::{Address, State};
 use systembot_storage::{
-    Error,
+    Error, Reader,
     query::{self, Request, Row},
     remote::{self, RowWriter},
 };
@@ -93,9 +93,7 @@ fn answer(stream: UnixStream, inbox: &Inbox) -> anyhow::Result<()> {
             | Request::Events { .. }
             | Request::Verify
             | Request::Backup) => {
-                let (reply, look) = oneshot::channel();
-                inbox.ask(Asked::Look(reply))?;
-                let (reader, state) = look.blocking_recv()?;
+                let (reader, state) = look(inbox)?;
                 let mut damage = None;
                 let answered = query::answer(&reader, &state, &request, &mut |row| {
                     if let Row::Verified(verified) = &row {
@@ -109,8 +107,10 @@ fn answer(stream: UnixStream, inbox: &Inbox) -> anyhow::Result<()> {
                     }
                     push(&mut rows, &Row::Failed(error.to_string()));
                 }
-                if let Some(damage) = damage {
-                    drop(reader);
+                drop((reader, state));
+                if damage.is_some()
+                    && let Some(damage) = confirmed(inbox)?
+                {
                     inbox.ask(Asked::Mend(damage))?;
                 }
             }
@@ -118,6 +118,28 @@ fn answer(stream: UnixStream, inbox: &Inbox) -> anyhow::Result<()> {
         rows.finish()?;
     }
     Ok(())
+}
+
+fn look(inbox: &Inbox) -> anyhow::Result<(Reader, State)> {
+    let (reply, look) = oneshot::channel();
+    inbox.ask(Asked::Look(reply))?;
+    Ok(look.blocking_recv()?)
+}
+
+/// The damage that a second look at the whole log finds: a healthy log must not be mended.
+fn confirmed(inbox: &Inbox) -> anyhow::Result<Option<String>> {
+    let (reader, state) = look(inbox)?;
+    let mut damage = None;
+    let answered = query::answer(&reader, &state, &Request::Verify, &mut |row| {
+        if let Row::Verified(verified) = row {
+            damage = verified.faults.into_iter().next().filter(|_| verified.damaged);
+        }
+        Ok(())
+    });
+    if let Err(error @ Error::Damaged { .. }) = answered {
+        damage = Some(error.to_string());
+    }
+    Ok(damage)
 }
 
 /// Sends one row; whether the client was still there is told by the end of the answer.

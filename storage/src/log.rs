@@ -46,7 +46,9 @@ const ROLLED_FORMAT: u16 = 3;
 const IN_USE: Duration = Duration::from_secs(7 * 86_400);
 /// Whether every chunk is in the roll-ups.
 pub(crate) const ROLLED_KEY: &[u8] = b"rolled";
-/// Chunks of an earlier version that are rolled up in one step.
+/// Group and moment from which on chunks are to be rolled up still.
+pub(crate) const ROLLING_KEY: &[u8] = b"rolling";
+/// Chunks that are rolled up in one step, some milliseconds.
 const ROLLED_TOGETHER: usize = 64;
 /// The first format with [`BlindReason::NotRecorded`].
 const NOT_RECORDED_FORMAT: u16 = 3;
@@ -228,6 +230,7 @@ impl Log {
         while log.is_seal_due() {
             log.seal()?;
         }
+        // Where it is more than one step, [`Log::prune`] does the rest.
         log.roll_up()?;
         Ok(log)
     }
@@ -450,57 +453,64 @@ impl Log {
         self.count(&chunks, (before.seq, self.imported))
     }
 
-    /// Rolls all chunks up, where an earlier version did not, or damage took some of the roll-ups.
-    fn roll_up(&mut self) -> Result<(), Error> {
-        if meta::<bool>(self.store()?, ROLLED_KEY)?.is_some() {
-            return Ok(());
+    /// Rolls some of the chunks up, where an earlier version did not, or damage took some of the roll-ups; whether there
+    /// is more to do.
+    ///
+    /// A row that is there stays, unless the chunks know of more samples in it: so rows whose samples are gone are kept,
+    /// and nothing is added twice, whatever was sealed meanwhile.
+    pub(crate) fn roll_up(&mut self) -> Result<bool, Error> {
+        let store = self.store()?;
+        if meta::<bool>(store, ROLLED_KEY)?.is_some() {
+            return Ok(false);
         }
-        for group in 0..self.catalogue.groups() {
-            self.roll_up_group(group)?;
+        let mark = meta::<(u16, Timestamp)>(store, ROLLING_KEY)?;
+        let (mut group, mut from) = mark.unwrap_or((0, Timestamp::MIN));
+        let mut puts = Vec::new();
+        while group < self.catalogue.groups() && puts.is_empty() {
+            let until;
+            (puts, until) = self.rolled_up(group, from)?;
+            (group, from) = until.map_or((group.saturating_add(1), Timestamp::MIN), |until| (group, until));
         }
-        let value = codec::encode(&true).map_err(Error::writing("the log's format"))?;
+        let is_more = group < self.catalogue.groups();
+        if is_more {
+            puts.push(rolling_put(group, from)?);
+        } else {
+            let value = codec::encode(&true).map_err(Error::writing("the mark of the roll-ups"))?;
+            puts.extend([Put::meta(ROLLED_KEY.to_vec(), value), Put::meta_removed(ROLLING_KEY.to_vec())]);
+        }
         let format = self.format.max(ROLLED_FORMAT);
-        self.commit(vec![Put::meta(ROLLED_KEY.to_vec(), value), format_put(format)?])?;
+        puts.push(format_put(format)?);
+        self.commit(puts)?;
         self.format = format;
-        self.sync()
+        self.sync()?;
+        Ok(is_more)
     }
 
-    /// Makes the roll-ups of a group those of its chunks, and leaves what is older alone. An attempt that was cut off
-    /// begins again: nothing is added twice.
-    fn roll_up_group(&mut self, group: u16) -> Result<(), Error> {
-        let range = chunk::key(group, Timestamp::MIN, 0)..=chunk::key(group, Timestamp::MAX, u64::MAX);
-        let chunks = self.store()?.trees().chunk.range(range);
-        let mut from = None;
-        let mut together = Vec::with_capacity(ROLLED_TOGETHER);
-        for item in chunks {
-            let (_, chunk) = item.map_err(|error| store::failure(&self.dir, error))?;
+    /// Rows that some chunks of a group give, from a moment on, and the moment to go on from.
+    fn rolled_up(&self, group: u16, from: Timestamp) -> Result<(Vec<Put>, Option<Timestamp>), Error> {
+        let trees = self.store()?.trees();
+        let broken = |error| store::failure(&self.dir, error);
+        let begin = chunk::key(group, from, 0);
+        let mut keys = trees.chunk.range(begin..=chunk::key(group, Timestamp::MAX, u64::MAX)).keys();
+        let next = keys.nth(ROLLED_TOGETHER).transpose().map_err(broken)?;
+        let next = next.and_then(|key| chunk::parse_key(&key)).map(|(_, first, _)| {
+            let row = rollup::row_of(first);
+            // More chunks than that may begin within one row.
+            let row = if row > from.as_ms() { row } else { row.saturating_add(rollup::STEP_MS) };
+            Timestamp::from_ms(row)
+        });
+        let until = next.unwrap_or(Timestamp::MAX);
+        let mut chunks = Vec::new();
+        // One that begins a while before may reach into the span.
+        let earliest = Timestamp::from_ms(from.as_ms().saturating_sub(chunk::SPAN_MS));
+        for item in trees.chunk.range(chunk::key_range(group, earliest, until)) {
+            let (_, chunk) = item.map_err(broken)?;
             // One that does not read back has no roll-ups; a check of the log tells of it.
-            let Ok((header, _)) = Header::read(&chunk) else { continue };
-            if from.is_none() {
-                from = Some(self.cut_rollups(group, header.first)?);
-            }
-            together.push((header, chunk.to_vec()));
-            if together.len() == ROLLED_TOGETHER {
-                let puts = rollup::puts(self.store()?.trees(), &self.catalogue, (&together, from.as_ref()))?;
-                self.commit(puts)?;
-                together.clear();
+            if let Ok((header, _)) = Header::read(&chunk) {
+                chunks.push((header, chunk.to_vec()));
             }
         }
-        let puts = rollup::puts(self.store()?.trees(), &self.catalogue, (&together, from.as_ref()))?;
-        self.commit(puts)
-    }
-
-    /// Takes the roll-ups of a group behind the row of a moment out; gives the moment from which samples are to be
-    /// added to each lane: that row stays, where it is there, as it may have samples that are gone.
-    fn cut_rollups(&mut self, group: u16, at: Timestamp) -> Result<rollup::Moments, Error> {
-        let mut moments = rollup::Moments::new();
-        for id in 0..u32::from(rollup::LANES) {
-            let lane = rollup::lane(group, id);
-            let (puts, from) = rollup::cut(self.store()?.trees(), &self.catalogue, lane, at)?;
-            self.commit(puts)?;
-            moments.insert(lane, from);
-        }
-        Ok(moments)
+        Ok((rollup::puts(trees, &self.catalogue, (&chunks, Some((from, until))))?, next))
     }
 
     /// The chunks of some ticks, group by group.
@@ -666,6 +676,11 @@ pub(crate) fn newest_format() -> u16 {
 pub(crate) fn new_id() -> u64 {
     // The one source of randomness in std; nothing secret hangs on it.
     RandomState::new().build_hasher().finish()
+}
+
+fn rolling_put(group: u16, from: Timestamp) -> Result<Put, Error> {
+    let value = codec::encode(&(group, from)).map_err(Error::writing("the mark of the roll-ups"))?;
+    Ok(Put::meta(ROLLING_KEY.to_vec(), value))
 }
 
 fn put_of_id(id: u64) -> Result<Put, Error> {

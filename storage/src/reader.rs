@@ -8,6 +8,7 @@ use crate::{
     chunk::{self, Wanted, rollup},
     error::Error,
     event::{self, EventFilter, Events},
+    log::ROLLED_KEY,
     query::SeriesInfo,
     salvage::{self, Salvage},
     scan::{Query, Records, Scan},
@@ -224,6 +225,12 @@ impl Reader {
         };
         totals.add_hot(&view.hot);
         Ok(totals)
+    }
+
+    /// Whether everything sealed is in the roll-ups.
+    pub(crate) fn is_rolled_up(&self) -> Result<bool, Error> {
+        let found = self.trees()?.meta.contains_key(ROLLED_KEY);
+        found.map_err(|error| store::failure("meta".as_ref(), error))
     }
 
     /// The first moment that has roll-ups of the lanes that have these series, and one at or after the last.

@@ -63,7 +63,8 @@ pub(crate) struct Pruned {
 }
 
 impl Pruned {
-    const KEY: &'static [u8] = b"pruned";
+    /// Its key in the meta tree.
+    pub(crate) const KEY: &'static [u8] = b"pruned";
 
     /// Reads it; nothing is pruned in a new log.
     pub(crate) fn read(trees: &Trees) -> Result<Self, Error> {
@@ -100,6 +101,10 @@ impl Log {
     /// As [`Log::append`].
     pub fn prune(&mut self, now: Timestamp, state: &State) -> Result<bool, Error> {
         self.check()?;
+        // What is in no roll-up yet must not go.
+        if self.roll_up()? {
+            return Ok(true);
+        }
         // A gap that lies ahead was made by a clock that has been set back since.
         let is_trusted = state.leapt.is_none_or(|at| at > now || now.since(at) >= limits::LEAP);
         let before = |span: Duration| if is_trusted { now.minus(span) } else { Timestamp::MIN };

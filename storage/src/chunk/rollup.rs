@@ -75,13 +75,23 @@ impl Rollup {
         self.sum += later.sum;
         self.count += later.count;
     }
+
+    /// Takes the place of what knows of fewer of the same samples.
+    const fn outdo(&mut self, other: &Self) {
+        if other.count > self.count {
+            *self = *other;
+        }
+    }
 }
 
 /// Rows by moment, each with its series by number.
 pub(crate) type Rows = BTreeMap<i64, BTreeMap<u32, Rollup>>;
 
-/// The first moment of each lane that is to be rolled up.
-pub(crate) type Moments = BTreeMap<u16, Timestamp>;
+/// What a row that is there becomes by another of the same moment.
+type Merge = fn(&mut Rollup, &Rollup);
+
+/// From one moment on, and up to another.
+type Span = (Timestamp, Timestamp);
 
 /// What a sheet holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,11 +174,12 @@ pub(crate) fn row_of(at: Timestamp) -> i64 {
     at.as_ms().div_euclid(STEP_MS).saturating_mul(STEP_MS)
 }
 
-/// What is to be written so that the samples of chunks are rolled up too: all, or in each lane those from a moment on.
+/// What is to be written so that the samples of chunks are rolled up too: all are new, or the chunks are all that have
+/// samples in a span, some of which may have been rolled up before.
 pub(crate) fn puts(
     trees: &Trees,
     catalogue: &Catalogue,
-    (chunks, from): (&[(Header, Vec<u8>)], Option<&Moments>),
+    (chunks, span): (&[(Header, Vec<u8>)], Option<Span>),
 ) -> Result<Vec<Put>, Error> {
     let mut lanes: BTreeMap<u16, Rows> = BTreeMap::new();
     let (mut decoder, mut block, mut cells) = (Decoder::default(), Block::default(), Vec::new());
@@ -182,11 +193,11 @@ pub(crate) fn puts(
         while let Some((at, _)) = block.head() {
             cells.clear();
             block.take(&mut cells);
+            if span.is_some_and(|(since, until)| at < since || at >= until) {
+                continue;
+            }
             for (id, value) in &cells {
                 let lane = lane(header.group, *id);
-                if from.and_then(|from| from.get(&lane)).is_some_and(|from| at < *from) {
-                    continue;
-                }
                 let row = lanes.entry(lane).or_default().entry(row_of(at)).or_default();
                 let new = Rollup::of(*value);
                 row.entry(*id).and_modify(|old| old.add(&new)).or_insert(new);
@@ -194,49 +205,18 @@ pub(crate) fn puts(
         }
     }
     let mut puts = Vec::new();
+    let merge = if span.is_some() { Rollup::outdo } else { Rollup::add };
     for (lane, rows) in lanes {
-        add(trees, catalogue, lane, rows, &mut puts)?;
+        add(trees, catalogue, (lane, rows, merge), &mut puts)?;
     }
     Ok(puts)
-}
-
-/// What takes all rows of a lane behind that of a moment out, and the first moment that has no row then.
-pub(crate) fn cut(
-    trees: &Trees,
-    catalogue: &Catalogue,
-    lane: u16,
-    at: Timestamp,
-) -> Result<(Vec<Put>, Timestamp), Error> {
-    let broken = |error| store::failure("rollup".as_ref(), error);
-    let row = row_of(at);
-    let (mut puts, mut has_row) = (Vec::new(), false);
-    let range = key(lane, Timestamp::MIN)..=key(lane, Timestamp::MAX);
-    for item in trees.rollup.range(range).rev() {
-        let (key, sheet) = item.map_err(broken)?;
-        let (head, body) = Head::read(&sheet)?;
-        if head.last.as_ms() < row {
-            break;
-        }
-        puts.push(Put::rollup_removed(key.to_vec()));
-        let mut rows = read(&head, body)?;
-        rows.retain(|at, _| *at <= row);
-        has_row |= rows.contains_key(&row);
-        if !rows.is_empty() {
-            puts.pop();
-            let sheets = sheets(catalogue, lane, rows)?;
-            puts.extend(sheets.into_iter().map(|(head, sheet)| Put::rollup(head.key(), sheet)));
-        }
-    }
-    let from = if has_row { row.saturating_add(STEP_MS) } else { row };
-    Ok((puts, Timestamp::from_ms(from)))
 }
 
 /// Adds rows of a lane to its sheets.
 fn add(
     trees: &Trees,
     catalogue: &Catalogue,
-    lane: u16,
-    mut rows: Rows,
+    (lane, mut rows, merge): (u16, Rows, Merge),
     puts: &mut Vec<Put>,
 ) -> Result<(), Error> {
     rows.retain(|_, row| !row.is_empty());
@@ -254,7 +234,7 @@ fn add(
         let added = std::mem::take(&mut rows);
         rows = std::mem::take(&mut rest);
         let sheets = match sheet {
-            Some(sheet) => join(catalogue, lane, &sheet, added)?,
+            Some(sheet) => join(catalogue, &sheet, (lane, added, merge))?,
             None => sheets(catalogue, lane, added)?,
         };
         puts.extend(sheets.into_iter().map(|(head, sheet)| Put::rollup(head.key(), sheet)));
@@ -263,7 +243,11 @@ fn add(
 }
 
 /// Adds rows, none of which comes before it, to a sheet; gives what takes its place.
-fn join(catalogue: &Catalogue, lane: u16, sheet: &[u8], added: Rows) -> Result<Vec<(Head, Vec<u8>)>, Error> {
+fn join(
+    catalogue: &Catalogue,
+    sheet: &[u8],
+    (lane, added, merge): (u16, Rows, Merge),
+) -> Result<Vec<(Head, Vec<u8>)>, Error> {
     let (head, body) = Head::read(sheet)?;
     let is_behind = added.first_key_value().is_some_and(|(first, _)| *first > head.last.as_ms());
     if is_behind && sheet.len() > FULL_BYTES {
@@ -273,7 +257,7 @@ fn join(catalogue: &Catalogue, lane: u16, sheet: &[u8], added: Rows) -> Result<V
     for (at, row) in &added {
         let old = rows.entry(*at).or_default();
         for (id, new) in row {
-            old.entry(*id).and_modify(|old| old.add(new)).or_insert(*new);
+            old.entry(*id).and_modify(|old| merge(old, new)).or_insert(*new);
         }
     }
     let whole = encode(catalogue, lane, &rows)?;
@@ -700,7 +684,7 @@ mod tests {
             let catalogue = catalogue();
             for step in &steps {
                 let mut puts = Vec::new();
-                add(store.trees(), &catalogue, 0, rows(step), &mut puts).unwrap();
+                add(store.trees(), &catalogue, (0, rows(step), Rollup::add), &mut puts).unwrap();
                 store.write(puts).unwrap();
             }
             assert_alike(&all(&store), &rows(&steps.concat()));
@@ -717,7 +701,7 @@ mod tests {
                 .flat_map(|row| (0..3).map(move |id| (hour * 12 + row, id, number::float(u64::from(id)))))
                 .collect();
             let mut puts = Vec::new();
-            add(store.trees(), &catalogue, 0, rows(&step), &mut puts).unwrap();
+            add(store.trees(), &catalogue, (0, rows(&step), Rollup::add), &mut puts).unwrap();
             store.write(puts).unwrap();
         }
         assert_eq!(store.trees().rollup.iter().map(Result::unwrap).count(), 1);

@@ -96,7 +96,7 @@ fn parts(
         Some(at) => row(at),
         None => newest.map_or(until, |(_, last)| up(last)),
     };
-    if newest_wanted || !is_made_of_rows(step) {
+    if newest_wanted || !is_made_of_rows(step) || !reader.is_rolled_up()? {
         end = newest.map_or(end, |(first, _)| row(first).min(end));
     }
     let end = end.min(row(until)).max(since);

@@ -4,6 +4,8 @@
 //! ring, the records, each chunk with all its columns, and that chunks and their order by number tell the same.
 //! Then the records are walked in order of number, as a fold does: none may be missing, and each alert must come out
 //! again as it is recorded.
+//!
+//! The log is written meanwhile: what is bad at first sight is read again before it is told.
 
 use std::collections::HashSet;
 
@@ -11,17 +13,18 @@ use systembot_model::{Event, Seq, State, Timestamp, limits};
 
 use super::{Verified, again::Again};
 use crate::{
+    catalogue::{Catalogue, Entry},
     chunk::{
         self, Block, Decoder, Header, Origin, Wanted,
         rollup::{self, Sheet},
     },
+    codec,
     error::Error,
     event::{EventFilter, Events},
     fold,
     reader::Reader,
-    retention,
+    retention::{self, Pruned},
     salvage::{self, Salvage, Spans},
-    scan::Records,
     store::Trees,
     view::View,
 };
@@ -33,6 +36,7 @@ pub(super) fn verify(reader: &Reader, state: &State) -> Result<Verified, Error> 
     let view = reader.view()?;
     let trees = reader.trees()?;
     let mut check = Check {
+        reader,
         view: &view,
         trees,
         lost: salvage::lost(trees),
@@ -44,7 +48,7 @@ pub(super) fn verify(reader: &Reader, state: &State) -> Result<Verified, Error> 
     check.rollups();
     check.state(reader, state);
     check.events(reader.events(EventFilter::default())?);
-    check.records(reader.records(Seq::ZERO), view.durable);
+    check.records(view.durable);
     if let Some((first, last)) = reader.lost() {
         check.fault(format!(
             "{}: the records to {} are lost, a checkpoint knows them",
@@ -63,6 +67,7 @@ pub(super) fn verify(reader: &Reader, state: &State) -> Result<Verified, Error> 
 }
 
 struct Check<'a> {
+    reader: &'a Reader,
     view: &'a View,
     trees: &'a Trees,
     /// Records that are known to be lost, and told.
@@ -105,8 +110,16 @@ impl Check<'_> {
             for item in self.trees.chunk.range(range) {
                 match item {
                     Ok((key, value)) => {
-                        if let Err(fault) = self.chunk(&key, &value, &mut work) {
-                            self.damage(fault);
+                        let Err(fault) = self.chunk(&key, &value, &mut work) else { continue };
+                        // It may have gone, or another have come in its place.
+                        match self.trees.chunk.get(&key) {
+                            Ok(None) => {}
+                            Ok(Some(value)) => {
+                                if let Err(fault) = self.chunk(&key, &value, &mut work) {
+                                    self.damage(fault);
+                                }
+                            }
+                            Err(_) => self.damage(fault),
                         }
                     }
                     Err(error) => {
@@ -143,7 +156,7 @@ impl Check<'_> {
         let wanted: Vec<Wanted> =
             header.columns.iter().map(|column| Wanted::new(column.id, column.id)).collect();
         for column in &header.columns {
-            if self.view.catalogue.entry(column.id).is_none_or(|entry| entry.group != header.group) {
+            if self.group(column.id) != Some(header.group) {
                 return Err(format!("{}: series {} is not of its group", place(), column.id));
             }
         }
@@ -161,11 +174,11 @@ impl Check<'_> {
         if cells.len() != told || cells.iter().any(|(_, value)| !value.is_finite()) {
             return Err(format!("{}: has {} values where {told} are told", place(), cells.len()));
         }
-        self.found.samples += u64::try_from(told).unwrap_or(0);
         let is_ordered = self.trees.order.get(chunk::order_key(header.group, header.first_seq));
         if header.origin == Origin::Live && !matches!(is_ordered, Ok(Some(_))) {
             return Err(format!("{}: is not found by its number", place()));
         }
+        self.found.samples += u64::try_from(told).unwrap_or(0);
         Ok(())
     }
 
@@ -189,7 +202,7 @@ impl Check<'_> {
                 };
                 match read {
                     Ok(head) => {
-                        if before.is_some_and(|before| head.first <= before) {
+                        if before.is_some_and(|before| head.first <= before) && self.is_over(&head) {
                             self.fault(format!("{} lie over those before", head.place()));
                         }
                         before = Some(head.last);
@@ -200,11 +213,28 @@ impl Check<'_> {
         }
     }
 
+    /// Whether a sheet lies over the one before it, as they are by now.
+    fn is_over(&self, head: &rollup::Head) -> bool {
+        let begin = rollup::key(head.lane, Timestamp::MIN);
+        let before = self.trees.rollup.range(begin..head.key()).next_back();
+        let Some(Ok((_, before))) = before else { return false };
+        let is_there = matches!(self.trees.rollup.contains_key(head.key()), Ok(true));
+        is_there && rollup::Head::read(&before).is_ok_and(|(before, _)| before.last >= head.first)
+    }
+
+    /// The group of a series; one that has come since the check began is in no catalogue of then.
+    fn group(&self, id: u32) -> Option<u16> {
+        if let Some(entry) = self.view.catalogue.entry(id) {
+            return Some(entry.group);
+        }
+        let value = self.trees.meta.get(Catalogue::key(id)).ok()??;
+        codec::decode::<Entry>(&value).ok().map(|entry| entry.group)
+    }
+
     fn rollup(&self, key: &[u8], value: &[u8], sheet: &mut Sheet) -> Result<rollup::Head, Error> {
         let (head, body) = rollup::Head::read(value)?;
         let is_member = |column: &rollup::Column| {
-            let entry = self.view.catalogue.entry(column.id);
-            entry.is_some_and(|entry| rollup::lane(entry.group, entry.id) == head.lane)
+            self.group(column.id).is_some_and(|group| rollup::lane(group, column.id) == head.lane)
         };
         if head.key() != key || !head.columns.iter().all(is_member) {
             return Err(Error::damaged(format!("{} lie in the place of others", head.place())));
@@ -275,10 +305,15 @@ impl Check<'_> {
                     self.damage(error);
                     continue;
                 }
-                Err(error) => {
-                    self.damage(format!("{number}: {error}"));
-                    continue;
-                }
+                Err(error) => match self.reader.event(Seq::new(number)) {
+                    Ok(Some(record)) => record,
+                    // It was pruned as it was read.
+                    Ok(None) => continue,
+                    Err(_) => {
+                        self.damage(format!("{number}: {error}"));
+                        continue;
+                    }
+                },
             };
             #[expect(clippy::wildcard_enum_match_arm, reason = "only what is about alerts is looked at")]
             match record.event {
@@ -299,43 +334,48 @@ impl Check<'_> {
     }
 
     /// Walks the records as a fold does, up to a number; none may be missing.
-    fn records(&mut self, records: Result<Records, Error>, newest: Seq) {
-        let mut before = Seq::ZERO;
-        let gone = Gone::read(self.trees, self.view);
+    fn records(&mut self, newest: Seq) {
         // Folding costs far more than reading, so it is done only where there is an alert to be judged.
         let mut again = (self.found.alerts > 0).then(|| Again::new(self.view.pruned));
-        let walked = records.and_then(|records| {
-            for record in records {
-                let record = record?;
-                let seq = record.seq;
-                if seq > newest {
-                    break;
-                }
-                if let Some(first) = gone.first_missing(before, seq) {
-                    self.missing(first, seq);
-                }
-                self.found.records += 1;
-                before = seq;
-                let may_differ = may_differ(self.salvaged.as_ref(), seq, record.at);
-                match again.as_mut().and_then(|again| again.take(record)) {
-                    Some(true) => self.found.recomputed += 1,
-                    Some(false) if may_differ => {}
-                    Some(false) => self.fault(format!("{}: this alert does not come out again", seq.get())),
-                    None => {}
-                }
+        let (mut before, mut failed) = (Seq::ZERO, None);
+        // What is pruned or joined as it is read stops the walk; it stops at the same place again if it is damaged.
+        while let Err(error) = self.walk(&mut before, newest, again.as_mut()) {
+            if failed.replace(before) == Some(before) {
+                let from = before.next().get();
+                return self.damage(format!("{from}: the records from here on cannot be folded: {error}"));
             }
-            Ok(())
-        });
-        match walked {
-            Ok(()) => {
-                if let Some(first) = gone.first_missing(before, newest.next()) {
-                    self.missing(first, newest.next());
-                }
+        }
+        self.passed(before, newest.next());
+    }
+
+    /// Walks the records behind a number.
+    fn walk(&mut self, before: &mut Seq, newest: Seq, mut again: Option<&mut Again>) -> Result<(), Error> {
+        for record in self.reader.records(*before)? {
+            let record = record?;
+            let seq = record.seq;
+            if seq > newest {
+                break;
             }
-            Err(error) => self.damage(format!(
-                "{}: the records from here on cannot be folded: {error}",
-                before.next().get()
-            )),
+            self.passed(*before, seq);
+            self.found.records += 1;
+            *before = seq;
+            let may_differ = may_differ(self.salvaged.as_ref(), seq, record.at);
+            match again.as_mut().and_then(|again| again.take(record)) {
+                Some(true) => self.found.recomputed += 1,
+                Some(false) if may_differ => {}
+                Some(false) => self.fault(format!("{}: this alert does not come out again", seq.get())),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether records between two are missing without a reason, as far as is known by now.
+    fn passed(&mut self, before: Seq, next: Seq) {
+        if before.next() < next
+            && let Some(first) = Gone::read(self.trees).first_missing(before, next)
+        {
+            self.missing(first, next);
         }
     }
 }
@@ -347,9 +387,9 @@ struct Gone {
 }
 
 impl Gone {
-    fn read(trees: &Trees, view: &View) -> Self {
-        let pruned = (Seq::ZERO, view.pruned);
+    fn read(trees: &Trees) -> Self {
         // What does not read back excuses nothing.
+        let pruned = (Seq::ZERO, Pruned::read(trees).unwrap_or_default().seq);
         let thinned = retention::thinned(trees).unwrap_or_default();
         Self { spans: std::iter::once(pruned).chain(thinned).collect() }
     }

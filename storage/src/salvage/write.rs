@@ -20,7 +20,8 @@ use crate::{
     codec,
     error::Error,
     event, hot,
-    log::{self, FORMAT_KEY, ID_KEY, IMPORTED_KEY, NEWEST_KEY, ROLLED_KEY},
+    log::{self, FORMAT_KEY, ID_KEY, IMPORTED_KEY, NEWEST_KEY, ROLLED_KEY, ROLLING_KEY},
+    retention::Pruned,
     store::{Put, Store},
     view::Sealed,
 };
@@ -173,7 +174,7 @@ impl Writer<'_> {
                     self.knows(seq);
                 }
                 // What the roll-ups lack is computed anew from the samples when the log is opened.
-                SALVAGED_KEY | ROLLED_KEY => {}
+                SALVAGED_KEY | ROLLED_KEY | ROLLING_KEY => {}
                 key if key.starts_with(Catalogue::PREFIX) => {
                     if let Some(entry) = self.decoded::<catalogue::Entry>(place)? {
                         self.entries.insert(entry.id, entry);
@@ -511,7 +512,8 @@ impl Writer<'_> {
         }
         let (mark, pruned) = self.pruned(is_newest_there)?;
         let mut samples = self.samples();
-        if pruned == 0 {
+        // Imported samples are pruned too, and nothing tells how many: the mark is there, but it is not moved by them.
+        if pruned == 0 && !self.gathered.keys.contains_key(&(Kind::Meta, Pruned::KEY.to_vec())) {
             samples = samples.saturating_add(self.samples_imported.0.saturating_sub(self.samples_imported.1));
         }
         // What earlier salvages could not save was told then.
@@ -575,7 +577,7 @@ impl Writer<'_> {
     /// of that is lost, or older than the chunks, a checkpoint knows which cannot be.
     fn pruned(&self, is_newest_there: bool) -> Result<(u64, u64), Error> {
         let note = |key: &[u8]| self.gathered.keys.get(&(Kind::Meta, key.to_vec()));
-        let value = note(b"pruned").map(|entry| self.value(&entry.place)).transpose()?.unwrap_or_default();
+        let value = note(Pruned::KEY).map(|entry| self.value(&entry.place)).transpose()?.unwrap_or_default();
         let mark = codec::payload(&value).and_then(codec::prefix::<u64>).map_or(0, |(seq, _)| seq);
         let sealed =
             note(Sealed::KEY).map(|entry| self.decoded::<Sealed>(&entry.place)).transpose()?.flatten();

@@ -14,6 +14,7 @@
 //! - `remote`: the control socket
 //! - `series`: those that come and go
 //! - `retention`: what is let go, and that nothing else changes by it
+//! - `verify`: a check while the log is written
 //! - `rollup`: five-minute roll-ups, and what history gives from them
 
 #![allow(
@@ -40,4 +41,5 @@ mod rollup;
 mod salvage;
 mod scan;
 mod series;
+mod verify;
 mod world;

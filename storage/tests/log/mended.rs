@@ -6,17 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use systembot_model::{Event, Pattern, Seq, State, Timestamp};
+use systembot_model::{Event, Pattern, Seq, Series, State, Timestamp};
 use systembot_storage::{
     Log, Reader,
-    query::{History, Request, Row, Step},
+    query::{History, Import, Request, Row, Step},
 };
 
 use crate::{
     damage::{copy_dir, edit_at, flip},
     retention::{Life, limits},
     salvage::{Copy, Dice, random_damage},
-    world::{asked, at, open, patiently, sampled, sorted},
+    world::{World, all, asked, at, open, patiently, sampled, sorted},
 };
 
 const HOUR: i64 = 3_600_000;
@@ -118,19 +118,72 @@ fn roll_ups_outlive_a_salvage_and_come_anew_from_the_samples_that_are_left() {
         assert_eq!(faults(&log), Vec::<String>::new(), "{name}");
         let (after, left) = (hours(&log), sampled_hours(&log));
         let first_left = *left.first_key_value().unwrap().0;
-        // The first hour has some of each.
-        for (hour, figures) in left.range(first_left + HOUR..) {
-            assert_eq!(after.get(hour), Some(figures), "{name} at {hour}");
-        }
-        for (hour, figures) in after.range(..first_left) {
-            assert_eq!(before.get(hour), Some(figures), "{name} at {hour}");
-        }
-        if tree == "chunk" {
-            let count = |hours: &Buckets| hours.range(..first_left).count();
-            assert_eq!(count(&after), count(&before), "{name}: rows older than the samples are kept");
+        if tree == "rollup" {
+            // The first hour has some of each.
+            for (hour, figures) in left.range(first_left + HOUR..) {
+                assert_eq!(after.get(hour), Some(figures), "{name} at {hour}");
+            }
+            for (hour, figures) in after.range(..first_left) {
+                assert_eq!(before.get(hour), Some(figures), "{name} at {hour}");
+            }
+        } else {
+            assert_eq!(after, before, "{name}: roll-ups are kept, those of lost samples too");
             assert_eq!(place.is_some(), told.lost + told.samples > 0, "{name}: {told:?}");
         }
     }
+}
+
+#[test]
+fn roll_ups_outlive_a_salvage_where_a_clock_was_not_set_amid_the_samples() {
+    let mut life = Life::new(limits(3));
+    life.live(0..4_000);
+    let today = life.now;
+    life.now = 0;
+    life.live(4_001..4_302);
+    life.now = today + 26 * HOUR;
+    life.live(4_303..4_700);
+    let before = hours(life.world.log());
+    life.world.close();
+    patiently_read(&life.world.data().join("log/db"));
+    let copy = Copy::of(&life.world.data());
+    copy.salvage().unwrap();
+    let mut log = open(&copy.log());
+    while log.prune(at(life.now), &State::default()).unwrap() {}
+    assert_eq!(hours(&log), before);
+    assert_eq!(faults(&log), Vec::<String>::new());
+}
+
+#[test]
+fn chunks_are_rolled_up_step_by_step_and_none_twice() {
+    let mut world = World::new();
+    for i in 0..500_i32 {
+        // Each is in a chunk of its own.
+        world.tick(i64::from(i) * 26 * HOUR, &[("load1", f64::from(i))]);
+    }
+    let before = hours(world.log());
+    world.close();
+    edit_at(&world.data().join("log"), "rollup", &|tree| tree.clear().unwrap());
+    let is_rolled = std::cell::Cell::new(true);
+    let look = |world: &mut World| {
+        world.close();
+        edit_at(&world.data().join("log"), "meta", &|tree| {
+            is_rolled.set(tree.contains_key(b"rolled").unwrap());
+        });
+        world.reopen();
+        is_rolled.get()
+    };
+    edit_at(&world.data().join("log"), "meta", &|tree| drop(tree.remove(b"rolled").unwrap()));
+    world.reopen();
+    let mut steps = 0;
+    while world.log().prune(at(0), &State::default()).unwrap() {
+        steps += 1;
+        assert!(!look(&mut world), "{steps}");
+        assert_eq!(hours(world.log()), before, "{steps}");
+        assert!(steps < 50, "each opening begins again");
+    }
+    assert!(steps > 1 && look(&mut world), "{steps}");
+    assert_eq!(hours(world.log()), before);
+    assert_eq!(faults(world.log()), Vec::<String>::new());
 }
 
 #[test]
@@ -184,6 +237,23 @@ fn pruned_logs_are_salvaged(is_compacted: bool) {
         let done = log.append(at(1_800_000_000_000), vec![sampled(&[("new", 1.0)])]).unwrap();
         assert!(done.records[0].seq > told.newest, "{name}");
     }
+}
+
+#[test]
+fn imported_samples_that_were_pruned_are_not_lost() {
+    const NOW: i64 = 1_795_392_000_000;
+    let mut world = World::new();
+    let rows = (0..2_000).map(|i| (at(NOW - 500 * 24 * HOUR + i * 60_000), vec![Some(1.0)])).collect();
+    let import = Import { file: 5, series: vec![Series::new("m")], rows, last: true };
+    world.log().import(at(NOW), &import).unwrap();
+    let state = world.log().load_state().unwrap();
+    world.log().limit(limits(400));
+    while world.log().prune(at(NOW), &state).unwrap() {}
+    assert_eq!(world.samples(&all()), []);
+    world.close();
+    patiently_read(&world.data().join("log/db"));
+    let told = Copy::of(&world.data()).salvage().unwrap();
+    assert_eq!((told.lost, told.samples), (0, 0), "{told:?}");
 }
 
 /// A log with one record, which says what the log is.

@@ -26,7 +26,7 @@ pub(crate) struct Life {
     pub(crate) world: World,
     limits: Limits,
     state: State,
-    now: i64,
+    pub(crate) now: i64,
     records: Vec<Record>,
     before: Option<i64>,
 }
