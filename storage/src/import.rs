@@ -12,13 +12,14 @@ use systembot_model::{Event, Record, Series, Timestamp};
 
 use crate::{
     catalogue::Catalogue,
-    chunk::{self, GAP_MS, Header, IMPORTED, Origin, Rows, SPAN_MS, rollup},
+    chunk::{self, GAP_MS, Header, IMPORTED, Origin, Rows, SPAN_MS, Wanted, rollup},
     codec,
     error::Error,
-    event, hot,
+    event::{self, EventFilter},
+    hot,
     log::{IMPORTED_KEY, Log, meta},
     query::{Import, Row},
-    scan::{Choice, Query},
+    scan::{Choice, Query, Rolled},
     store::{self, Put, Trees},
     view::View,
 };
@@ -87,6 +88,10 @@ pub(crate) struct Importing {
     newest: Option<Timestamp>,
     /// What was refused first, to be told; not kept over an interruption.
     first_refused: Option<(Timestamp, Series)>,
+    /// Rows of roll-ups of other origin around the newest rows, by series.
+    rolled: BTreeMap<u32, Vec<Timestamp>>,
+    /// Up to where they were looked for.
+    rolled_to: Option<Timestamp>,
     chunks_unsynced: usize,
 }
 
@@ -173,12 +178,11 @@ impl Log {
             columns,
             rows: Vec::new(),
             first_refused: None,
+            rolled: BTreeMap::new(),
+            rolled_to: None,
             chunks_unsynced: 0,
         };
-        if let Some(progress) = progress {
-            if progress.is_done {
-                return Ok(Err(IMPORTED_ALREADY));
-            }
+        if let Some(mut progress) = progress {
             if usize::try_from(progress.columns).ok() != Some(part.series.len()) {
                 return Ok(Err("the columns are not those the import began with"));
             }
@@ -187,6 +191,13 @@ impl Log {
                 let found = meta::<ColumnProgress>(self.store()?, &key(part.file, Some(column)))?;
                 columns.push(found.ok_or_else(|| Error::damaged("an import has lost a column"))?);
             }
+            if progress.is_done
+                && (columns.iter().all(|column| column.span.is_none()) || self.tells_of(part.file)?)
+            {
+                return Ok(Err(IMPORTED_ALREADY));
+            }
+            // Its last step may have been taken back, all but this.
+            progress.is_done = false;
             return Ok(Ok(new(progress, columns)));
         }
         let reader = self.reader();
@@ -222,7 +233,9 @@ impl Log {
         let (Some(first), Some(last)) = (rows.first().map(|row| row.0), rows.last().map(|row| row.0)) else {
             return Ok(());
         };
-        let taken = self.taken(&self.reader().view()?, importing, (first, last))?;
+        let view = self.reader().view()?;
+        self.find_rolled(&view, importing, (first, last))?;
+        let taken = self.taken(&view, importing, (first, last))?;
         let mut groups: BTreeMap<u16, Rows> = BTreeMap::new();
         let before = self.imported;
         let mut tick = before;
@@ -281,15 +294,49 @@ impl Log {
         Ok(())
     }
 
-    /// Where the import's series have samples of other origin: spans that none of its own may lie in.
+    /// Whether a record tells that a file was loaded.
+    fn tells_of(&self, file: u64) -> Result<bool, Error> {
+        for record in self.reader().events(EventFilter::default())? {
+            if matches!(record?.event, Event::Imported { file: told, .. } if told == file) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Looks for roll-ups of the import's series that lie as near as matters to some of its rows. Those ahead of its
+    /// newest row are not its own, so each is looked at once, before the import comes there.
+    fn find_rolled(
+        &self,
+        view: &View,
+        importing: &mut Importing,
+        (first, last): (Timestamp, Timestamp),
+    ) -> Result<(), Error> {
+        let row = |at: Timestamp, ms: i64| Timestamp::from_ms(rollup::row_of(wider(at, ms)));
+        let (since, until) = (row(first, -GAP_MS), row(last, GAP_MS + rollup::STEP_MS));
+        let own = importing.progress.rows_to.map_or(since, |own| row(own, rollup::STEP_MS));
+        let begin = importing.rolled_to.replace(until).unwrap_or(own).max(since);
+        importing.rolled.values_mut().for_each(|rows| rows.retain(|row| *row >= since));
+        let wanted: Vec<Wanted> =
+            importing.columns.iter().map(|column| Wanted::new(column.id, column.id)).collect();
+        let mut rolled = Rolled::start(self.store()?.trees(), view, &wanted, (begin, until))?;
+        while let Some((at, series)) = rolled.next_row()? {
+            for (id, _) in series {
+                importing.rolled.entry(*id).or_default().push(at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the import's series have samples of other origin, or had such that only roll-ups know of now: spans that
+    /// none of its own may lie in.
     fn taken(
         &self,
         view: &View,
         importing: &Importing,
         (first, last): (Timestamp, Timestamp),
     ) -> Result<BTreeMap<u32, Vec<(Timestamp, Timestamp)>>, Error> {
-        let wider = |at: Timestamp, ms: i64| Timestamp::from_ms(at.as_ms().saturating_add(ms));
-        let (since, until) = (wider(first, -SPAN_MS - GAP_MS), wider(last, GAP_MS + 1));
+        let (since, until) = (wider(first, -SPAN_MS - GAP_MS), wider(last, GAP_MS + 2 * rollup::STEP_MS));
         let mut taken: BTreeMap<u32, Vec<(Timestamp, Timestamp)>> =
             importing.columns.iter().map(|column| (column.id, Vec::new())).collect();
         let groups = |catalogue: &Catalogue| {
@@ -319,7 +366,14 @@ impl Log {
                 }
             }
         }
-        for spans in taken.values_mut() {
+        for (id, spans) in &mut taken {
+            // Where there are samples they tell more exactly where they lie.
+            let rows = importing.rolled.get(id).into_iter().flatten();
+            let rows = rows.map(|row| (*row, wider(*row, rollup::STEP_MS - 1)));
+            let is_rolled_only =
+                |row: &(Timestamp, Timestamp)| !spans.iter().any(|span| span.0 <= row.1 && row.0 <= span.1);
+            let rolled: Vec<_> = rows.filter(is_rolled_only).collect();
+            spans.extend(rolled);
             spans.sort_unstable();
             // What is closer than a gap is one span: nothing goes between two ticks.
             let mut whole: Vec<(Timestamp, Timestamp)> = Vec::new();
@@ -412,9 +466,42 @@ pub(crate) fn unfinished(trees: &Trees) -> Result<Vec<u64>, Error> {
     Ok(ticks)
 }
 
+fn wider(at: Timestamp, ms: i64) -> Timestamp {
+    Timestamp::from_ms(at.as_ms().saturating_add(ms))
+}
+
 fn key(file: u64, column: Option<u32>) -> Vec<u8> {
     let mut key = PREFIX.to_vec();
     key.extend(file.to_be_bytes());
     key.extend(column.into_iter().flat_map(u32::to_be_bytes));
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use systembot_model::Seq;
+
+    use super::*;
+
+    /// When the last step cannot be made durable its records are taken back, and the file is sent again.
+    #[test]
+    fn a_file_whose_records_were_taken_back_ends_once_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::open(&dir.path().join("log")).unwrap();
+        let at = |ms: i64| Timestamp::from_ms(1_795_346_634_007 + ms);
+        let rows = (0..300_i32).map(|i| (at(i64::from(i) * 15_000), vec![Some(f64::from(i))])).collect();
+        let part = Import { file: 1, series: vec![Series::new("load1")], rows, last: true };
+        let first = log.import(at(0), &part).unwrap();
+        let again = log.import(at(0), &part).unwrap();
+        assert!(matches!(again.row, Row::Imported { problem: Some(_), .. }), "{again:?}");
+
+        let back = event::after(log.store().unwrap().trees(), Seq::ZERO).unwrap();
+        log.store().unwrap().write(back).unwrap();
+        let once_more = log.import(at(0), &part).unwrap();
+        assert!(matches!(once_more.row, Row::Imported { imported: 300, problem: None, .. }), "{once_more:?}");
+        let events = |done: &Imported| done.records.iter().map(|r| r.event.clone()).collect::<Vec<_>>();
+        assert_eq!(events(&once_more), events(&first));
+        let again = log.import(at(0), &part).unwrap();
+        assert!(matches!(again.row, Row::Imported { problem: Some(_), .. }), "{again:?}");
+    }
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use systembot_model::{Record, Seq, Timestamp};
 
 use crate::{
-    chunk::{self, Wanted, rollup},
+    chunk::{self, Header, Wanted, rollup},
     error::Error,
     event::{self, EventFilter, Events},
     log::ROLLED_KEY,
@@ -259,17 +259,43 @@ impl Reader {
         Ok(span)
     }
 
+    /// Where the groups that have these series have sealed samples that a query takes: spans from the first to the last
+    /// of chunks that follow one another, in no order.
+    pub(crate) fn sampled(&self, view: &View, query: &Query) -> Result<Vec<(Timestamp, Timestamp)>, Error> {
+        let broken = |error| store::failure("chunk".as_ref(), error);
+        let early = Timestamp::from_ms(query.since.as_ms().saturating_sub(chunk::SPAN_MS));
+        let mut spans = Vec::new();
+        for group in groups(view, query) {
+            let mut newest: Option<(Timestamp, sled::IVec)> = None;
+            let mut begin = None;
+            let mut keys = self.trees()?.chunk.range(chunk::key_range(group, early, query.until)).keys();
+            loop {
+                let key = keys.next().transpose().map_err(broken)?;
+                let first = key.as_ref().and_then(|key| chunk::parse_key(key)).map(|(_, first, _)| first);
+                if let Some((before, key)) = newest.take()
+                    && first.is_none_or(|first| first.as_ms() > before.as_ms().saturating_add(chunk::SPAN_MS))
+                {
+                    // Only here it matters where it ends.
+                    let value = self.trees()?.chunk.get(&key).map_err(broken)?;
+                    let header =
+                        value.map(|value| Header::read(&value).map(|(header, _)| header)).transpose()?;
+                    spans.extend(begin.take().zip(header.map(|header| header.last)));
+                }
+                let Some((first, key)) = first.zip(key) else { break };
+                begin.get_or_insert(first);
+                newest = Some((first, key));
+            }
+        }
+        Ok(spans)
+    }
+
     /// A moment at or before the first sample and one at or after the last, of the groups that have these series.
     pub(crate) fn span(&self, view: &View, query: &Query) -> Result<Option<(Timestamp, Timestamp)>, Error> {
-        let chosen = || view.catalogue.entries().iter().filter(|entry| query.takes(&entry.series));
-        let mut groups: Vec<u16> = chosen().map(|entry| entry.group).collect();
-        groups.sort_unstable();
-        groups.dedup();
         let mut span: Option<(Timestamp, Timestamp)> = None;
         let mut widen = |first: Timestamp, last: Timestamp| {
             span = Some(span.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
         };
-        for group in groups {
+        for group in groups(view, query) {
             let mut keys =
                 self.trees()?.chunk.range(chunk::key_range(group, Timestamp::MIN, Timestamp::MAX)).keys();
             let broken = |error| store::failure("chunk".as_ref(), error);
@@ -292,4 +318,13 @@ impl Reader {
         }
         Ok(span)
     }
+}
+
+/// The groups that have the series of a query.
+fn groups(view: &View, query: &Query) -> Vec<u16> {
+    let chosen = view.catalogue.entries().iter().filter(|entry| query.takes(&entry.series));
+    let mut groups: Vec<u16> = chosen.map(|entry| entry.group).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    groups
 }

@@ -72,40 +72,66 @@ fn give(reader: &Reader, query: &Query, rows: &mut Rows<'_>, sink: Sink<'_>) -> 
 
 /// What answers for which part of a span, in order of time.
 ///
-/// Roll-ups answer for whole rows of theirs up to the hour that is not sealed yet, where the buckets are made of such
-/// rows; else only where samples have gone. What they do not cover the samples answer for, so none is counted twice.
+/// Roll-ups answer for whole rows of theirs that are sealed, where the buckets are made of such rows; else only where
+/// samples have gone. What they do not cover the samples answer for, so none is counted twice. The clock may have been
+/// anywhere: samples of a moment long ago take the place of the roll-ups of their own rows, and of no others.
 fn parts(
     reader: &Reader,
     query: &Query,
     (step, newest_wanted): (Option<&Step>, bool),
 ) -> Result<Vec<Part>, Error> {
     let (since, until) = (query.since, query.until);
-    let samples = |since, until| (since < until).then_some(Part::Samples(since, until));
-    let Some(step) = step else { return Ok(samples(since, until).into_iter().collect()) };
+    let Some(step) = step else {
+        return Ok((since < until).then_some(Part::Samples(since, until)).into_iter().collect());
+    };
     let view = reader.view()?;
     let row = |at: Timestamp| Timestamp::from_ms(rollup::row_of(at));
     let up = |at: Timestamp| {
         let begin = row(at);
-        if begin < at { Timestamp::from_ms(begin.as_ms().saturating_add(rollup::STEP_MS)) } else { begin }
+        if begin < at { after(begin) } else { begin }
     };
-    // What comes from now on is not older than the ring, and rows that it may still change are left alone.
-    let newest =
-        reader.span(&view, &Query { since: Timestamp::MIN, until: Timestamp::MAX, ..query.clone() })?;
-    let open = view.hot.iter().map(|tick| tick.at).min();
-    let mut end = match open {
-        Some(at) => row(at),
-        None => newest.map_or(until, |(_, last)| up(last)),
-    };
+    let mut sampled: Vec<(Timestamp, Timestamp)> =
+        view.hot.iter().map(|tick| (row(tick.at), after(row(tick.at)))).collect();
+    join(&mut sampled, DAY_MS);
     if newest_wanted || !is_made_of_rows(step) || !reader.is_rolled_up()? {
-        end = newest.map_or(end, |(first, _)| row(first).min(end));
+        let sealed = reader.sampled(&view, query)?;
+        sampled.extend(sealed.into_iter().map(|(first, last)| (row(first), after(row(last)))));
     }
-    let end = end.min(row(until)).max(since);
-    let begin = up(since).min(end);
-    Ok(samples(since, begin)
-        .into_iter()
-        .chain((begin < end).then_some(Part::Rollups(begin, end)))
-        .chain(samples(end, until))
-        .collect())
+    // Rows that the span has a part of only.
+    sampled.extend([(since, up(since)), (row(until), until)]);
+    join(&mut sampled, 0);
+    let (mut parts, mut done) = (Vec::new(), since);
+    for (first, end) in sampled {
+        let (first, end) = (first.clamp(done, until), end.clamp(done, until));
+        if done < first {
+            parts.push(Part::Rollups(done, first));
+        }
+        if first < end {
+            parts.push(Part::Samples(first, end));
+        }
+        done = end;
+    }
+    if done < until {
+        parts.push(Part::Rollups(done, until));
+    }
+    Ok(parts)
+}
+
+/// The begin of the next row of roll-ups.
+const fn after(row: Timestamp) -> Timestamp {
+    Timestamp::from_ms(row.as_ms().saturating_add(rollup::STEP_MS))
+}
+
+/// Puts spans in order, and makes one of those that are so near.
+fn join(spans: &mut Vec<(Timestamp, Timestamp)>, gap_ms: i64) {
+    spans.sort_unstable();
+    spans.dedup_by(|next, before| {
+        let is_near = next.0.as_ms() <= before.1.as_ms().saturating_add(gap_ms);
+        if is_near {
+            before.1 = before.1.max(next.1);
+        }
+        is_near
+    });
 }
 
 /// Whether all buckets begin and end with rows of roll-ups.

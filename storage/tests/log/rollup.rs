@@ -1,9 +1,14 @@
 //! Roll-ups: what history gives from them, and what it gave from the samples.
 
-use systembot_model::{Pattern, State, Timestamp};
+use std::collections::BTreeMap;
+
+use systembot_model::{Pattern, Series, State, Timestamp};
 use systembot_storage::query::{Basis, History, Import, Request, Row, Step};
 
-use crate::world::{World, asked, at};
+use crate::{
+    retention::{Life, limits},
+    world::{World, asked, at},
+};
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 86_400_000;
@@ -31,7 +36,7 @@ fn fill(world: &mut World, ticks: i64) {
 /// Buckets computed from samples one by one.
 fn naive(world: &World, step: i64, since: i64, until: i64) -> Vec<(i64, u32, [f64; 4], u64)> {
     let request = history(None, since, until, None);
-    let mut buckets: std::collections::BTreeMap<(i64, u32), ([f64; 4], u64)> = Default::default();
+    let mut buckets: BTreeMap<(i64, u32), ([f64; 4], u64)> = Default::default();
     for row in asked(&world.reader(), &State::default(), &request) {
         let Row::Point { at, series, value } = row else { continue };
         let begin = at.as_ms().div_euclid(step) * step;
@@ -106,7 +111,7 @@ fn imported_samples_are_rolled_up_beside_recorded_ones() {
     fill(&mut world, 500);
     let row =
         |i: i64| (at(BEGIN - 10 * DAY + i * MINUTE), vec![Some(f64::from(u32::try_from(i % 60).unwrap()))]);
-    let series = vec![systembot_model::Series::new("load1")];
+    let series = vec![Series::new("load1")];
     let import = Import { file: 1, series, rows: (0..3_000).map(row).collect(), last: true };
     world.log().import(Timestamp::from_ms(BEGIN), &import).unwrap();
     let end = BEGIN + 500 * 15_000;
@@ -123,4 +128,83 @@ fn moments_at_both_ends_of_time_do_not_hold_a_question() {
     let request = history(Some(Step::Every(1_000)), i64::MIN, i64::MAX, Some(10));
     let rows = asked(&world.reader(), &State::default(), &request);
     assert!((2..=3).contains(&rows.len()), "{rows:?}");
+}
+
+/// Buckets by the hour, or the newest value of each, or of a step that roll-ups are no part of.
+fn buckets(life: &Life, step: Step, newest: bool) -> BTreeMap<i64, (f64, u64)> {
+    let history = History {
+        patterns: vec![Pattern::new("load1")],
+        since: Timestamp::MIN,
+        until: Timestamp::MAX,
+        step: Some(step),
+        limit: None,
+        newest,
+    };
+    let rows = asked(&life.world.reader(), &State::default(), &Request::History(history));
+    let bucket = |row| {
+        let Row::Bucket { at, max, count, .. } = row else { return None };
+        Some((at.as_ms(), (max, count)))
+    };
+    rows.into_iter().filter_map(bucket).collect()
+}
+
+#[test]
+fn a_tick_of_another_year_hides_no_roll_ups() {
+    const HOUR: i64 = 3_600_000;
+    let mut life = Life::new(limits(3));
+    life.live(0..3_000);
+    let ask = |life: &Life| {
+        [(HOUR, false), (HOUR, true), (7 * 60_000, false)]
+            .map(|(ms, newest)| buckets(life, Step::Every(ms), newest))
+    };
+    let before = ask(&life);
+    assert!(before[0].len() > 200, "samples of ten days, all but three of which only roll-ups know of");
+    for year in [1_000, 500 * 24 * HOUR] {
+        life.world.tick(year, &[("load1", 1.0)]);
+        for (mut after, before) in ask(&life).into_iter().zip(&before) {
+            after.retain(|at, _| *at > 600 * 24 * HOUR);
+            assert_eq!(&after, before);
+        }
+    }
+    // And once they are sealed.
+    for _ in 0..480 {
+        life.world.tick(1_000, &[("load1", 1.0)]);
+    }
+    for (mut after, before) in ask(&life).into_iter().zip(&before) {
+        after.retain(|at, _| *at > 600 * 24 * HOUR);
+        assert_eq!(&after, before);
+    }
+}
+
+#[test]
+fn what_only_roll_ups_know_of_is_not_loaded_again() {
+    const HOUR: i64 = 3_600_000;
+    let mut life = Life::new(limits(3));
+    life.live(0..3_000);
+    let before = buckets(&life, Step::Every(HOUR), false);
+    let (first, _) = before.first_key_value().unwrap();
+    let (first, begin) = (*first, *first - 20 * HOUR);
+    // A minute apart, from a day before the first to a day after it.
+    let rows: Vec<_> = (0..2_640).map(|i| (at(begin + i * 60_000), vec![Some(1.0)])).collect();
+    let mut done = None;
+    for (i, part) in rows.chunks(500).enumerate() {
+        let import = Import {
+            file: 5,
+            series: vec![Series::new("load1")],
+            rows: part.to_vec(),
+            last: i == rows.chunks(500).len() - 1,
+        };
+        done = Some(life.world.log().import(at(life.now), &import).unwrap().row);
+    }
+    let Some(Row::Imported { imported, refused, first_refused, problem: None }) = done else {
+        panic!("{done:?}")
+    };
+    assert_eq!(imported + refused, 2_640);
+    let (refused_at, _) = first_refused.unwrap();
+    assert!((first..first + HOUR).contains(&refused_at.as_ms()), "all before the first is new");
+    let after = buckets(&life, Step::Every(HOUR), false);
+    for (at, figures) in before.range(first + HOUR..) {
+        assert_eq!(after.get(at), Some(figures), "counted twice at {at}");
+    }
+    assert_eq!(after.range(..first).map(|(_, (_, count))| count).sum::<u64>(), 20 * 60);
 }
