@@ -32,7 +32,7 @@ use crate::{
     error::Error,
     import,
     log::{LOCK_ATTEMPTS, LOCK_PAUSE, Log},
-    store::{self, Store, Trees},
+    store::{self, Live, Place, Store, Trees},
     view::Shared,
 };
 
@@ -59,7 +59,7 @@ const JOINING: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Size {
     /// Bytes of all keys and values; unknown until they are counted.
-    live: Option<u64>,
+    live: Option<Live>,
     /// Bytes of the directory beyond those when it was written anew.
     base: u64,
     /// Whether something happened after which it is worth a look.
@@ -75,8 +75,12 @@ impl Size {
     }
 
     /// Notes what a step sets and removes.
-    pub(crate) fn add(&mut self, added: u64, removed: u64) {
-        self.live = self.live.map(|live| live.saturating_add(added).saturating_sub(removed));
+    pub(crate) fn add(&mut self, added: Live, removed: Live) {
+        let sum = |live: u64, added: u64, removed: u64| live.saturating_add(added).saturating_sub(removed);
+        self.live = self.live.map(|live| Live {
+            all: sum(live.all, added.all, removed.all),
+            rollups: sum(live.rollups, added.rollups, removed.rollups),
+        });
     }
 
     /// Notes that much has changed: a seal, the end of an import.
@@ -120,7 +124,7 @@ impl Log {
 
     /// Bytes above which the log is written anew, by what it holds.
     pub(crate) fn largest_bytes(&mut self) -> Result<u64, Error> {
-        let least = self.live_bytes()?.saturating_add(self.size.base);
+        let least = self.live()?.all.saturating_add(self.size.base);
         Ok(least.saturating_add((least / GROWN).max(GROWN_BYTES)))
     }
 
@@ -134,7 +138,7 @@ impl Log {
         self.check()?;
         let before = self.directory_bytes()?;
         let places = Places::of(self.dir());
-        if free_bytes(self.dir())? < self.live_bytes()?.saturating_add(SPARE_BYTES) {
+        if free_bytes(self.dir())? < self.live()?.all.saturating_add(SPARE_BYTES) {
             return Ok(None);
         }
         remove(&places.new)?;
@@ -160,22 +164,22 @@ impl Log {
         self.shared = Arc::new(shared);
         self.publish();
         let after = self.directory_bytes()?;
-        let base = after.saturating_sub(live);
+        let base = after.saturating_sub(live.all);
         self.size = Size { live: Some(live), base, is_changed: is_unfinished, is_unfinished };
         Ok(Some(Compacted { before, after }))
     }
 
     /// Writes everything into a new database and makes it durable; gives its live bytes, and whether
     /// there is more to be joined.
-    fn copy_to(&self, dir: &Path) -> Result<(u64, bool), Error> {
+    fn copy_to(&self, dir: &Path) -> Result<(Live, bool), Error> {
         self.store()?.sync()?;
         let new = Store::open(dir)?;
-        let mut copy = Copy { store: &new, live: 0, unflushed: 0, progress: &*self.progress };
+        let mut copy = Copy { store: &new, live: Live::default(), unflushed: 0, progress: &*self.progress };
         let (from, to) = (self.store()?.trees(), new.trees());
-        copy.frames(&from.meta, &to.meta)?;
-        copy.frames(&from.hot, &to.hot)?;
-        copy.pieces(&from.event, &to.event)?;
-        copy.frames(&from.rollup, &to.rollup)?;
+        copy.frames(Place::Meta, from, to)?;
+        copy.frames(Place::Hot, from, to)?;
+        copy.pieces(Place::Event, from, to)?;
+        copy.frames(Place::Rollup, from, to)?;
         let boundaries = import::unfinished(from)?;
         let decimals = |id| self.catalogue.entry(id).map_or(0, |entry| entry.decimals);
         let is_unfinished = copy.chunks(from, &boundaries, decimals)?;
@@ -189,15 +193,15 @@ impl Log {
     }
 
     /// Bytes of all keys and values, counted the first time.
-    pub(crate) fn live_bytes(&mut self) -> Result<u64, Error> {
+    pub(crate) fn live(&mut self) -> Result<Live, Error> {
         if let Some(live) = self.size.live {
             return Ok(live);
         }
-        let mut live = 0;
-        for (_, tree) in self.store()?.trees().all() {
+        let mut live = Live::default();
+        for (place, tree) in self.store()?.trees().all() {
             for item in tree {
                 let (key, value) = item.map_err(|error| store::failure(self.dir(), error))?;
-                live += bytes_of(&key, &value);
+                live.add(place, &key, &value);
             }
         }
         self.size.live = Some(live);
@@ -273,16 +277,16 @@ impl Places {
 /// Copies trees in order of key.
 struct Copy<'a> {
     store: &'a Store,
-    live: u64,
+    live: Live,
     unflushed: usize,
     progress: &'a dyn Fn(),
 }
 
 impl Copy<'_> {
     /// A tree whose values are a frame each.
-    fn frames(&mut self, from: &Tree, to: &Tree) -> Result<(), Error> {
-        let mut filler = Filler::new(to);
-        for item in from {
+    fn frames(&mut self, place: Place, from: &Trees, to: &Trees) -> Result<(), Error> {
+        let mut filler = Filler::new(place, to);
+        for item in from.of(place) {
             let (key, value) = item.map_err(|error| self.failure(error))?;
             check(&value, &key)?;
             self.push(&mut filler, (key, value))?;
@@ -291,10 +295,10 @@ impl Copy<'_> {
     }
 
     /// The events, whose frames may be in pieces.
-    fn pieces(&mut self, from: &Tree, to: &Tree) -> Result<(), Error> {
-        let mut filler = Filler::new(to);
+    fn pieces(&mut self, place: Place, from: &Trees, to: &Trees) -> Result<(), Error> {
+        let mut filler = Filler::new(place, to);
         let mut frame: Option<(IVec, Vec<u8>)> = None;
-        for item in from {
+        for item in from.of(place) {
             let (key, value) = item.map_err(|error| self.failure(error))?;
             match &mut frame {
                 Some((first, frame)) if key.len() > first.len() && key.starts_with(first) => {
@@ -335,7 +339,7 @@ impl Copy<'_> {
         decimals: impl Fn(u32) -> u8 + std::marker::Copy,
     ) -> Result<bool, Error> {
         let trees = self.store.trees();
-        let (mut chunks, mut order) = (Filler::new(&trees.chunk), Filler::new(&trees.order));
+        let (mut chunks, mut order) = (Filler::new(Place::Chunk, trees), Filler::new(Place::Order, trees));
         let mut joiner = Joiner::new(JOINING);
         for item in &from.chunk {
             let (key, value) = item.map_err(|error| self.failure(error))?;
@@ -377,7 +381,7 @@ impl Copy<'_> {
     }
 
     fn push(&mut self, filler: &mut Filler, (key, value): (IVec, IVec)) -> Result<(), Error> {
-        self.live += bytes_of(&key, &value);
+        self.live.add(filler.place, &key, &value);
         self.unflushed += value.len();
         filler.push(key, value).map_err(|error| self.failure(error))?;
         if self.unflushed >= FLUSH_BYTES {
@@ -400,14 +404,15 @@ impl Copy<'_> {
 
 /// Fills a tree so that its leaves have next to no garbage.
 struct Filler {
+    place: Place,
     tree: Tree,
     /// Keys that are set to nothing yet.
     ahead: VecDeque<(IVec, IVec)>,
 }
 
 impl Filler {
-    fn new(tree: &Tree) -> Self {
-        Self { tree: tree.clone(), ahead: VecDeque::with_capacity(AHEAD + 1) }
+    fn new(place: Place, trees: &Trees) -> Self {
+        Self { place, tree: trees.of(place).clone(), ahead: VecDeque::with_capacity(AHEAD + 1) }
     }
 
     fn push(&mut self, key: IVec, value: IVec) -> sled::Result<()> {
@@ -433,10 +438,6 @@ fn check(frame: &[u8], key: &[u8]) -> Result<(), Error> {
 /// A key as it can be told.
 fn shown(key: &[u8]) -> String {
     key.escape_ascii().to_string()
-}
-
-fn bytes_of(key: &[u8], value: &[u8]) -> u64 {
-    u64::try_from(key.len() + value.len()).unwrap_or(0)
 }
 
 /// Bytes that are free for us where a directory lies.
@@ -489,8 +490,7 @@ mod tests {
     fn the_size_that_is_carried_on_is_that_of_a_count() {
         let dir = tempfile::tempdir().unwrap();
         let mut log = Log::open(&dir.path().join("log")).unwrap();
-        log.live_bytes().unwrap();
-        let mut ring = log.size.live.unwrap();
+        let mut ring = log.live().unwrap();
         for i in 0..2_640_i32 {
             let mut sample = Sample::default();
             for series in 0..12 {
@@ -501,13 +501,15 @@ mod tests {
             if i == 255 {
                 // The ring is full from now on; until then it grows, and is not counted.
                 log.size.live = None;
-                ring = log.live_bytes().unwrap();
+                ring = log.live().unwrap();
             }
         }
-        let told = log.live_bytes().unwrap();
+        let told = log.live().unwrap();
         log.size.live = None;
-        let counted = log.live_bytes().unwrap();
-        assert!(counted > ring + 10_000, "{counted}");
-        assert!(told.abs_diff(counted) * 50 < counted, "{told} told, {counted} counted");
+        let counted = log.live().unwrap();
+        assert!(counted.all > ring.all + 10_000, "{counted:?}");
+        assert!(told.all.abs_diff(counted.all) * 50 < counted.all, "{told:?} told, {counted:?} counted");
+        assert_eq!(told.rollups, counted.rollups);
+        assert!(counted.rollups > 100, "{counted:?}");
     }
 }

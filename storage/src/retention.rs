@@ -28,6 +28,8 @@ use crate::{
 
 /// Rounds of one call, each of at most a chunk of every group: some tens of milliseconds.
 const ROUNDS: usize = 16;
+/// The part of a full log that roll-ups may have while there are samples to go.
+const SHARE: u64 = 3;
 /// Records that are looked at in one call.
 const RECORDS: usize = 512;
 /// Chunks whose ages differ by no more go together when the log is too large.
@@ -109,35 +111,44 @@ impl Log {
         let is_trusted = state.leapt.is_none_or(|at| at > now || now.since(at) >= limits::LEAP);
         let before = |span: Duration| if is_trusted { now.minus(span) } else { Timestamp::MIN };
         let (old, oldest_rollup) = (before(self.limits.retention), before(self.limits.rollup_retention));
-        let mut excess = self.excess()?;
-        let mut is_more = false;
-        let pruned = self.pruned;
-        for round in 1..=ROUNDS {
-            let taken = self.prune_chunks((old, excess), state)?;
-            excess = excess.saturating_sub(taken);
-            is_more = taken > 0 && round == ROUNDS;
-            if taken == 0 {
-                break;
-            }
-        }
-        let mut left = if is_more { 0 } else { excess };
-        for round in 1..=ROUNDS {
-            let taken = self.prune_rollups((oldest_rollup, left))?;
-            left = left.saturating_sub(taken);
-            is_more |= taken > 0 && round == ROUNDS;
-            if taken == 0 {
-                break;
-            }
-        }
-        is_more |= self.prune_events(state)?;
+        let excess = self.excess()?;
+        // Roll-ups of years leave room for samples: those beyond their share go first, the others last.
+        let spare =
+            if excess > 0 { self.live()?.rollups.saturating_sub(self.limits.max_bytes / SHARE) } else { 0 };
+        let mut rolled = |log: &mut Self, left| log.prune_rollups((oldest_rollup, left));
+        let (first, mut is_more) = self.rounds(excess.min(spare), &mut rolled)?;
+        let left = excess.saturating_sub(first);
+        let (samples, are_more) = self.rounds(left, &mut |log, left| log.prune_chunks((old, left), state))?;
+        let left = if are_more { 0 } else { left.saturating_sub(samples) };
+        let (last, is_last_more) = self.rounds(left, &mut rolled)?;
+        is_more |= are_more | is_last_more | self.prune_events(state)?;
         self.prune_baselines(now, state)?;
-        if self.pruned != pruned {
+        if samples > 0 {
             self.shared.forget_totals();
+        }
+        if first + samples + last > 0 {
             self.size.change();
         }
         self.sync()?;
         self.publish();
         Ok(is_more)
+    }
+
+    /// Takes something some times over, until so many bytes are gone; how many are, and whether there may be more to take.
+    fn rounds(
+        &mut self,
+        excess: u64,
+        take: &mut dyn FnMut(&mut Self, u64) -> Result<u64, Error>,
+    ) -> Result<(u64, bool), Error> {
+        let mut sum = 0;
+        for _ in 0..ROUNDS {
+            let taken = take(self, excess.saturating_sub(sum))?;
+            if taken == 0 {
+                return Ok((sum, false));
+            }
+            sum += taken;
+        }
+        Ok((sum, true))
     }
 
     /// Bytes by which the log is too large, but for what compaction will give back.

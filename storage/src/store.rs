@@ -61,6 +61,18 @@ impl Trees {
             (Place::Rollup, &self.rollup),
         ]
     }
+
+    /// The tree of a place.
+    pub(crate) const fn of(&self, place: Place) -> &Tree {
+        match place {
+            Place::Meta => &self.meta,
+            Place::Hot => &self.hot,
+            Place::Chunk => &self.chunk,
+            Place::Order => &self.order,
+            Place::Event => &self.event,
+            Place::Rollup => &self.rollup,
+        }
+    }
 }
 
 /// Which tree a [`Put`] goes to.
@@ -93,6 +105,25 @@ impl Place {
     /// The tree of that name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|place| place.name() == name)
+    }
+}
+
+/// Bytes of keys and values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Live {
+    pub(crate) all: u64,
+    /// Those of the roll-ups among them.
+    pub(crate) rollups: u64,
+}
+
+impl Live {
+    /// Counts one key.
+    pub(crate) fn add(&mut self, place: Place, key: &[u8], value: &[u8]) {
+        let bytes = u64::try_from(key.len() + value.len()).unwrap_or(0);
+        self.all += bytes;
+        if place == Place::Rollup {
+            self.rollups += bytes;
+        }
     }
 }
 
@@ -240,13 +271,16 @@ impl Store {
 
     /// Bytes that a step sets and removes; what it sets anew replaces what was there. The ring is left out: its slots
     /// are overwritten by others as large.
-    pub(crate) fn bytes(&self, puts: &[Put]) -> (u64, u64) {
-        let (mut added, mut removed) = (0_u64, 0_u64);
+    pub(crate) fn bytes(&self, puts: &[Put]) -> (Live, Live) {
+        let (mut added, mut removed) = (Live::default(), Live::default());
         for put in puts.iter().filter(|put| put.place != Place::Hot) {
-            let bytes = |value: &[u8]| u64::try_from(put.key.len() + value.len()).unwrap_or(0);
             // One that does not read back is not missed.
-            removed += self.tree(put.place).get(&put.key).ok().flatten().map_or(0, |before| bytes(&before));
-            added += put.value.as_ref().map_or(0, |value| bytes(value));
+            if let Some(before) = self.tree(put.place).get(&put.key).ok().flatten() {
+                removed.add(put.place, &put.key, &before);
+            }
+            if let Some(value) = &put.value {
+                added.add(put.place, &put.key, value);
+            }
         }
         (added, removed)
     }
@@ -289,14 +323,7 @@ impl Store {
     }
 
     const fn tree(&self, place: Place) -> &Tree {
-        match place {
-            Place::Meta => &self.trees.meta,
-            Place::Hot => &self.trees.hot,
-            Place::Chunk => &self.trees.chunk,
-            Place::Order => &self.trees.order,
-            Place::Event => &self.trees.event,
-            Place::Rollup => &self.trees.rollup,
-        }
+        self.trees.of(place)
     }
 }
 

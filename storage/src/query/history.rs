@@ -81,9 +81,10 @@ fn parts(
     (step, newest_wanted): (Option<&Step>, bool),
 ) -> Result<Vec<Part>, Error> {
     let (since, until) = (query.since, query.until);
-    let Some(step) = step else {
-        return Ok((since < until).then_some(Part::Samples(since, until)).into_iter().collect());
-    };
+    if since >= until {
+        return Ok(Vec::new());
+    }
+    let Some(step) = step else { return Ok(vec![Part::Samples(since, until)]) };
     let view = reader.view()?;
     let row = |at: Timestamp| Timestamp::from_ms(rollup::row_of(at));
     let up = |at: Timestamp| {

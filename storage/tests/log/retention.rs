@@ -295,7 +295,56 @@ fn imported_samples_go_by_their_own_age() {
     life.live(0..1_500);
     let left = life.world.samples(&all()).iter().filter(|(_, name, _)| name == "old_metric").count();
     assert_eq!(left, 0);
+    let told = life.world.reader().samples().unwrap();
+    assert_eq!(told, u64::try_from(life.world.samples(&all()).len()).unwrap());
     life.check();
+}
+
+#[test]
+fn roll_ups_of_long_ago_leave_room_for_samples() {
+    let mut world = World::new();
+    let series: Vec<Series> = (0..16).map(|i| Series::new(&format!("old_{i}"))).collect();
+    let noise =
+        |i: i64, k: i64| f64::from(u32::try_from((i * 16 + k) * 2_654_435_761 % 4_294_967_291).unwrap());
+    let mut import = |world: &mut World, file, begin: i64, count: i64| {
+        let cells = |i: i64| (0..16).map(|k| Some(noise(i, k) / 7.0)).collect();
+        let rows = (0..count).map(|i| (at(begin + i * TICK), cells(i))).collect();
+        let import = Import { file, series: series.clone(), rows, last: true };
+        world.log().import(at(BEGIN), &import).unwrap();
+    };
+    let state = State::default();
+    let prune = |world: &mut World, limits| {
+        world.log().limit(limits);
+        while world.log().prune(at(BEGIN), &state).unwrap() {}
+    };
+    import(&mut world, 1, BEGIN - 150 * DAY, 20_000);
+    prune(&mut world, limits(30));
+    assert_eq!(world.reader().samples().unwrap(), 0);
+    import(&mut world, 2, BEGIN - 2 * DAY, 500);
+    world.log().compact().unwrap();
+    let rows = |world: &World| {
+        let history = History {
+            patterns: vec![Pattern::new("old_3")],
+            since: Timestamp::MIN,
+            until: Timestamp::MAX,
+            step: Some(Step::Every(TICK)),
+            limit: None,
+            newest: false,
+        };
+        asked(&world.reader(), &state, &Request::History(history)).len()
+    };
+    let (before, bytes) = (rows(&world), world.reader().log_bytes().unwrap());
+    // A little less than what may be there before it is written anew.
+    let max_bytes = bytes + (1 << 20) - 100_000;
+    let mut i = 0;
+    while world.reader().log_bytes().unwrap() <= max_bytes {
+        world.tick(BEGIN + i, &[("load1", 1.0), ("load5", 2.0)]);
+        i += 15_000;
+    }
+    prune(&mut world, Limits { max_bytes, ..limits(30) });
+    let samples = world.samples(&all()).iter().filter(|(_, name, _)| name.starts_with("old")).count();
+    assert_eq!(samples, 8_000, "roll-ups have pushed samples out");
+    assert!(rows(&world) < before - 300, "{before} rows before, {} now", rows(&world));
 }
 
 #[test]

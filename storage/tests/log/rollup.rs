@@ -177,6 +177,16 @@ fn a_tick_of_another_year_hides_no_roll_ups() {
 }
 
 #[test]
+fn a_span_that_ends_before_it_begins_has_no_rows() {
+    let mut world = World::new();
+    fill(&mut world, 300);
+    for step in [None, Some(Step::Every(300_000)), Some(Step::Every(7)), Some(Step::At(vec![at(BEGIN)]))] {
+        let rows = asked(&world.reader(), &State::default(), &history(step, BEGIN + 1, BEGIN, None));
+        assert!(matches!(rows.as_slice(), [Row::Names(_)]), "{rows:?}");
+    }
+}
+
+#[test]
 fn what_only_roll_ups_know_of_is_not_loaded_again() {
     const HOUR: i64 = 3_600_000;
     let mut life = Life::new(limits(3));
