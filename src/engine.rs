@@ -60,6 +60,8 @@ pub struct Engine {
     damage: Option<String>,
     /// Steady time at which the log was mended last.
     mended_at: Option<Duration>,
+    /// Whether the log's warning was told.
+    is_warned: bool,
 }
 
 /// What the engine needs while it runs.
@@ -102,6 +104,7 @@ impl Engine {
             is_to_prune: true,
             damage: None,
             mended_at: None,
+            is_warned: false,
         })
     }
 
@@ -490,6 +493,12 @@ impl Engine {
         if let Some(error) = appended.problem {
             warn!(%error, "older ticks could not be packed; it is tried again with the next one");
             self.note(&error);
+        }
+        if !self.is_warned
+            && let Some(warning) = self.log.reader().warning()
+        {
+            warn!("the log: {warning}");
+            self.is_warned = true;
         }
         if appended.sealed {
             self.checkpoint();

@@ -231,7 +231,15 @@ fn growing(known: &Known, settings: &Settings, clock: &dyn Clock) -> Finding {
             "journalctl -u systembot -n 50 (or what it wrote to stderr); then restart it".to_owned(),
         );
     }
-    Finding::ok(CHECK, format!("{samples} samples, the newest {} old", span(age)))
+    warned(&known.status)
+        .unwrap_or_else(|| Finding::ok(CHECK, format!("{samples} samples, the newest {} old", span(age))))
+}
+
+/// What the log itself warns of.
+fn warned(status: &Option<Status>) -> Option<Finding> {
+    let warning = status.as_ref()?.warning.clone()?;
+    let mend = "stop the daemon and move its data directory aside: it begins a new log".to_owned();
+    Some(Finding::warning("log", warning, mend))
 }
 
 /// No daemon answers: whether the log can be opened, and who holds it.
@@ -265,13 +273,11 @@ fn without_daemon(dir: &Path, clock: &dyn Clock) -> (Known, Vec<Finding>) {
     let log = match opened {
         Ok(_) => {
             let age = known.newest().map(|newest| span(clock.now().since(newest)));
-            Finding::ok(
-                CHECK,
-                match age {
-                    Some(age) => format!("opens; its newest sample is {age} old"),
-                    None => "opens; no sample is in it".to_owned(),
-                },
-            )
+            let opens = match age {
+                Some(age) => format!("opens; its newest sample is {age} old"),
+                None => "opens; no sample is in it".to_owned(),
+            };
+            warned(&known.status).unwrap_or_else(|| Finding::ok(CHECK, opens))
         }
         Err(Error::Locked { .. }) => {
             let holder = holder(&log_dir.join("db"));

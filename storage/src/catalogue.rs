@@ -77,7 +77,7 @@ impl Catalogue {
         series: &Series,
         is_in_use: impl Fn(u32) -> bool,
     ) -> Result<Option<(u32, Put)>, Error> {
-        if self.entries.len() >= SERIES_MAX {
+        if self.is_full() {
             return Ok(None);
         }
         let known = series.known();
@@ -97,6 +97,11 @@ impl Catalogue {
         let value = codec::encode(&entry).map_err(Error::writing("a series name"))?;
         self.insert(entry);
         Ok(Some((id, Put::meta(Self::key(id), value))))
+    }
+
+    /// Whether no series can be added.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.entries.len() >= SERIES_MAX
     }
 
     /// The number of a series.
@@ -122,5 +127,71 @@ impl Catalogue {
     /// The series of a group, ascending by number.
     pub(crate) fn members(&self, group: u16) -> &[u32] {
         self.groups.get(usize::from(group)).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use systembot_model::{Event, Sample, State, Timestamp};
+
+    use super::*;
+    use crate::{
+        Log,
+        query::{self, Request, Row},
+        store::Store,
+    };
+
+    /// What the status warns of, and the series that a tick with these names kept.
+    fn tick(log: &mut Log, at_ms: i64, names: &[&str]) -> (Option<String>, Vec<String>) {
+        let mut sample = Sample::default();
+        for name in names {
+            sample.push(Series::new(name), 1.0);
+        }
+        let appended = log.append(Timestamp::from_ms(at_ms), vec![Event::Sampled(sample)]).unwrap();
+        let Event::Sampled(sample) = &appended.records.first().unwrap().event else { panic!() };
+        let kept = sample.readings.iter().map(|reading| reading.series.id().to_owned()).collect();
+        let mut warning = None;
+        query::answer(&log.reader(), &State::default(), &Request::Status, &mut |row| {
+            if let Row::Status(status) = row {
+                warning = status.warning;
+            }
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(warning, log.reader().warning());
+        (warning, kept)
+    }
+
+    #[test]
+    fn a_log_that_takes_no_new_series_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("log");
+        drop(Log::open(&dir).unwrap());
+        let store = loop {
+            match Store::open(&dir) {
+                // A thread of the database holds the lock a little longer.
+                Err(Error::Locked { .. }) => std::thread::yield_now(),
+                store => break store.unwrap(),
+            }
+        };
+        let puts = (0..u32::try_from(SERIES_MAX).unwrap() - 1).map(|id| {
+            let group = u16::try_from(id / 1_000).unwrap();
+            let series = Series::new(&format!("s{id}"));
+            let entry = Entry { id, series, unit: String::new(), decimals: 0, group };
+            Put::meta(Catalogue::key(id), codec::encode(&entry).unwrap())
+        });
+        store.write(puts.collect()).unwrap();
+        drop(store);
+        let mut log = loop {
+            match Log::open(&dir) {
+                Err(Error::Locked { .. }) => std::thread::yield_now(),
+                log => break log.unwrap(),
+            }
+        };
+        assert_eq!(tick(&mut log, 1_000, &["s7"]), (None, vec!["s7".to_owned()]));
+        let (warning, kept) = tick(&mut log, 2_000, &["new", "newer", "s7"]);
+        assert_eq!(kept, ["new", "s7"]);
+        let told = "it has had 65536 series, as many as a log takes: new ones are not recorded";
+        assert_eq!(warning.as_deref(), Some(told));
     }
 }

@@ -135,6 +135,11 @@ impl Log {
     /// [`Error::Damaged`] where something does not read back, [`Error::Full`], [`Error::Io`]: then the log stays as it
     /// was. [`Error::Failed`] of a later call says that the new one could not be opened: see [`Log::reopen`].
     pub fn compact(&mut self) -> Result<Option<Compacted>, Error> {
+        self.compact_within(JOINING)
+    }
+
+    /// The same, with so much time for joining.
+    fn compact_within(&mut self, joining: Duration) -> Result<Option<Compacted>, Error> {
         self.check()?;
         let before = self.directory_bytes()?;
         let places = Places::of(self.dir());
@@ -143,7 +148,7 @@ impl Log {
         }
         remove(&places.new)?;
         let (live, is_unfinished) =
-            match self.copy_to(&places.new).and_then(|live| places.exchange().map(|()| live)) {
+            match self.copy_to(&places.new, joining).and_then(|live| places.exchange().map(|()| live)) {
                 Ok(done) => done,
                 Err(error) => {
                     // The next open removes what cannot be removed now.
@@ -171,7 +176,7 @@ impl Log {
 
     /// Writes everything into a new database and makes it durable; gives its live bytes, and whether
     /// there is more to be joined.
-    fn copy_to(&self, dir: &Path) -> Result<(Live, bool), Error> {
+    fn copy_to(&self, dir: &Path, joining: Duration) -> Result<(Live, bool), Error> {
         self.store()?.sync()?;
         let new = Store::open(dir)?;
         let mut copy = Copy { store: &new, live: Live::default(), unflushed: 0, progress: &*self.progress };
@@ -182,7 +187,7 @@ impl Log {
         copy.frames(Place::Rollup, from, to)?;
         let boundaries = import::unfinished(from)?;
         let decimals = |id| self.catalogue.entry(id).map_or(0, |entry| entry.decimals);
-        let is_unfinished = copy.chunks(from, &boundaries, decimals)?;
+        let is_unfinished = copy.chunks(from, (&boundaries, joining), decimals)?;
         let live = copy.live;
         new.sync()?;
         drop(new);
@@ -335,12 +340,12 @@ impl Copy<'_> {
     fn chunks(
         &mut self,
         from: &Trees,
-        boundaries: &[u64],
+        (boundaries, joining): (&[u64], Duration),
         decimals: impl Fn(u32) -> u8 + std::marker::Copy,
     ) -> Result<bool, Error> {
         let trees = self.store.trees();
         let (mut chunks, mut order) = (Filler::new(Place::Chunk, trees), Filler::new(Place::Order, trees));
-        let mut joiner = Joiner::new(JOINING);
+        let mut joiner = Joiner::new(joining);
         for item in &from.chunk {
             let (key, value) = item.map_err(|error| self.failure(error))?;
             let (header, _) = Header::read(&value)?;
@@ -511,5 +516,36 @@ mod tests {
         assert!(told.all.abs_diff(counted.all) * 50 < counted.all, "{told:?} told, {counted:?} counted");
         assert_eq!(told.rollups, counted.rollups);
         assert!(counted.rollups > 100, "{counted:?}");
+    }
+
+    #[test]
+    fn what_there_was_no_time_to_join_is_joined_the_next_times() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::open(&dir.path().join("log")).unwrap();
+        for i in 0..10 * 240_i32 {
+            let mut sample = Sample::default();
+            for series in 0..12 {
+                sample.push(Series::new(&format!("m{series}")), f64::from(i % 40 + series));
+            }
+            let at = Timestamp::from_ms(1_795_346_634_007 + i64::from(i) * 15_000);
+            log.append(at, vec![Event::Sampled(sample)]).unwrap();
+        }
+        let chunks = |log: &Log| log.store().unwrap().trees().chunk.iter().count();
+        let samples = log.reader().samples().unwrap();
+        let mut left = vec![chunks(&log)];
+        for _ in 0..3 {
+            log.compact_within(Duration::from_nanos(1)).unwrap().unwrap();
+            assert!(log.is_size_changed(), "it is not looked at again");
+            left.push(chunks(&log));
+        }
+        // The directory is no larger than it should be by now, and it goes on all the same.
+        assert!(log.compact_if_due().unwrap().is_some());
+        left.push(chunks(&log));
+        assert!(left.is_sorted_by(|before, after| before > after), "{left:?}");
+        assert!(!log.is_size_changed());
+        assert_eq!(log.compact_if_due().unwrap(), None);
+        log.compact().unwrap().unwrap();
+        assert_eq!(left.last(), Some(&chunks(&log)), "something was left: {left:?}");
+        assert_eq!(log.reader().samples().unwrap(), samples);
     }
 }

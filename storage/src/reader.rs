@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use systembot_model::{Record, Seq, Timestamp};
 
 use crate::{
+    catalogue::SERIES_MAX,
     chunk::{self, Header, Wanted, rollup},
     error::Error,
     event::{self, EventFilter, Events},
@@ -138,6 +139,15 @@ impl Reader {
         let series = self.totals(&self.view()?)?.series;
         let samples = series.values().map(|total| total.samples).sum();
         Ok((samples, u64::try_from(series.len()).unwrap_or(u64::MAX)))
+    }
+
+    /// What the owner should know of a log that is in order, if there is anything: that it takes no new series.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let is_full = self.shared.catalogue().is_full();
+        is_full.then(|| {
+            format!("it has had {SERIES_MAX} series, as many as a log takes: new ones are not recorded")
+        })
     }
 
     /// Size of the log's directory in bytes.

@@ -79,6 +79,7 @@ fn fields(status: &Status, data_dir: &Path) -> Fields {
         ("blind", blind.collect()),
         ("services", services.collect()),
         ("problem", json::maybe(status.problem.as_deref())),
+        ("warning", json::maybe(status.warning.as_deref())),
         ("salvaged", json::maybe(status.salvaged.as_ref().map(|salvage| salvaged(salvage, data_dir)))),
     ]
 }
@@ -131,6 +132,7 @@ fn facts(status: &Status, data_dir: &Path, view: &View<'_>) -> Vec<(&'static str
     };
     let mut facts = vec![("config", config.into()), ("log", log.into())];
     facts.extend(status.problem.as_ref().map(|problem| ("log", Cell::styled(problem.clone(), Cell::RED))));
+    facts.extend(status.warning.as_ref().map(|warning| ("log", Cell::styled(warning.clone(), Cell::YELLOW))));
     facts.push(("backlog", backlog));
     if let Some(salvage) = &status.salvaged {
         let (at, saved) =
@@ -307,6 +309,7 @@ mod tests {
             version: "0.1.0".into(),
             started_at: Some(Timestamp::from_ms(1_795_330_800_000)),
             problem: None,
+            warning: None,
             running: true,
             config: None,
             samples: 123_456,
@@ -373,7 +376,7 @@ services  web  running  since 2026-11-22 09:59
         check(
             Format::Json,
             |view| status(Path::new("/d"), &mut Fake::new(&rows), view),
-            "{\"name\":\"leela\",\"version\":\"0.1.0\",\"started_at\":\"2026-11-22T07:00:00.000Z\",\"running\":true,\"samples\":123456,\"series\":41,\"open_alerts\":1,\"backlog\":2,\"log_bytes\":5242880,\"data_dir\":\"/d\",\"config\":null,\"blind\":[{\"from\":\"2026-11-22T04:00:00.000Z\",\"reason\":\"stopped\",\"to\":\"2026-11-22T07:00:00.000Z\"}],\"services\":[{\"cpu_percent\":1.25,\"memory_bytes\":12345678,\"next_start\":null,\"pid\":4711,\"problem\":null,\"restarts\":2,\"service\":\"web\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"running\",\"waits_for\":null},{\"cpu_percent\":null,\"memory_bytes\":null,\"next_start\":null,\"pid\":null,\"problem\":null,\"restarts\":2,\"service\":\"db\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"missing\",\"waits_for\":null}],\"problem\":null,\"salvaged\":{\"at\":\"2026-11-22T04:00:00.000Z\",\"at_least\":true,\"kept\":\"/d/log.damaged-1\",\"lost\":2,\"samples_lost\":10,\"saved\":5000}}\n",
+            "{\"name\":\"leela\",\"version\":\"0.1.0\",\"started_at\":\"2026-11-22T07:00:00.000Z\",\"running\":true,\"samples\":123456,\"series\":41,\"open_alerts\":1,\"backlog\":2,\"log_bytes\":5242880,\"data_dir\":\"/d\",\"config\":null,\"blind\":[{\"from\":\"2026-11-22T04:00:00.000Z\",\"reason\":\"stopped\",\"to\":\"2026-11-22T07:00:00.000Z\"}],\"services\":[{\"cpu_percent\":1.25,\"memory_bytes\":12345678,\"next_start\":null,\"pid\":4711,\"problem\":null,\"restarts\":2,\"service\":\"web\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"running\",\"waits_for\":null},{\"cpu_percent\":null,\"memory_bytes\":null,\"next_start\":null,\"pid\":null,\"problem\":null,\"restarts\":2,\"service\":\"db\",\"since\":\"2026-11-22T08:59:59.000Z\",\"state\":\"missing\",\"waits_for\":null}],\"problem\":null,\"warning\":null,\"salvaged\":{\"at\":\"2026-11-22T04:00:00.000Z\",\"at_least\":true,\"kept\":\"/d/log.damaged-1\",\"lost\":2,\"samples_lost\":10,\"saved\":5000}}\n",
         );
     }
 

@@ -319,6 +319,8 @@ pub struct Status {
     pub services: Vec<service::Line>,
     /// Why the log cannot be read or written at the moment, where that is so; its figures are then those of before.
     pub problem: Option<String>,
+    /// What else there is to say of the log, see [`crate::Reader::warning`].
+    pub warning: Option<String>,
     /// The newest salvage that the log has been through.
     pub salvaged: Option<Salvage>,
 }

@@ -14,6 +14,7 @@ pub(super) fn status(reader: &Reader, state: &State) -> Result<Status, Error> {
     });
     Ok(Status {
         problem: reader.trees().err().map(|error| error.to_string()),
+        warning: reader.warning(),
         name: state.rules.name.clone(),
         version: state.run.version.clone(),
         started_at: state.run.started_at,

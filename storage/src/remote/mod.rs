@@ -25,7 +25,7 @@ pub use client::Client;
 pub use server::{Connection, RowWriter, accept, bind, check_peer};
 
 /// Version of the hello's other side: of requests, rows and everything in them.
-pub const PROTOCOL: u16 = 3;
+pub const PROTOCOL: u16 = 4;
 /// Longest wait of the daemon for its peer to read or write something.
 pub const WAIT: Duration = Duration::from_secs(10);
 /// Longest wait for the daemon: reading the whole log for `verify` comes before its first row.

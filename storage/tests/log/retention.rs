@@ -306,7 +306,7 @@ fn roll_ups_of_long_ago_leave_room_for_samples() {
     let series: Vec<Series> = (0..16).map(|i| Series::new(&format!("old_{i}"))).collect();
     let noise =
         |i: i64, k: i64| f64::from(u32::try_from((i * 16 + k) * 2_654_435_761 % 4_294_967_291).unwrap());
-    let mut import = |world: &mut World, file, begin: i64, count: i64| {
+    let import = |world: &mut World, file, begin: i64, count: i64| {
         let cells = |i: i64| (0..16).map(|k| Some(noise(i, k) / 7.0)).collect();
         let rows = (0..count).map(|i| (at(begin + i * TICK), cells(i))).collect();
         let import = Import { file, series: series.clone(), rows, last: true };
