@@ -1,5 +1,7 @@
 //! The table of everything that is measured. A row here is all that a new metric needs besides its reading.
 
+use crate::number;
+
 /// What a metric's values count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -62,7 +64,7 @@ pub struct Metric {
     pub kind: Kind,
     /// Key of its label, for metrics with a series for each of something.
     pub label: Option<&'static str>,
-    /// Decimals that its source has: values are exact multiples of 10^-decimals where it is fixed point.
+    /// Decimals of its values: as many as its source has, or as a share measured in ticks of a clock is worth.
     pub decimals: u8,
     /// Smallest change worth an alert.
     pub least: Least,
@@ -77,6 +79,12 @@ impl Metric {
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         METRICS.iter().find(|metric| metric.name == name)
+    }
+
+    /// A reading as it is recorded and judged: the nearest value with the metric's decimals.
+    #[must_use]
+    pub fn rounded(&self, value: f64) -> f64 {
+        number::decimal(value, self.decimals)
     }
 }
 

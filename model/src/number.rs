@@ -40,8 +40,47 @@ pub fn integer(x: f64) -> i64 {
     x.round() as i64
 }
 
+/// Rounds to the nearest multiple of 10^-decimals; what is too large to have decimals is given as it is, and -0 as 0.
+///
+/// By division, which gives the float that is nearest to the decimal: the one that its digits are read as.
+#[must_use]
+pub fn decimal(x: f64, decimals: u8) -> f64 {
+    let scale = 10_f64.powi(decimals.into());
+    let scaled = x * scale;
+    if scaled.abs() < WHOLE { scaled.round() / scale + 0.0 } else { x }
+}
+
+/// From here on, 2^53, every `f64` is whole.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
 /// Whole milliseconds of a span, held at `i64::MAX`.
 #[must_use]
 pub fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_the_floats_that_their_digits_are_read_as() {
+        let check = |x: f64, decimals, expected: f64| {
+            let rounded = decimal(x, decimals);
+            assert_eq!(rounded.to_bits(), expected.to_bits(), "{x} with {decimals} decimals: {rounded}");
+            assert_eq!(decimal(rounded, decimals).to_bits(), rounded.to_bits(), "{x} again");
+        };
+        check(63.157_894_736_842_1, 2, 63.16);
+        check(0.1 + 0.2, 3, 0.3);
+        check(-0.004, 2, 0.0);
+        check(-1.25, 1, -1.3);
+        check(2.5, 0, 3.0);
+        check(36_893_488_147_419_103_000.0, 2, 36_893_488_147_419_103_000.0);
+        check(f64::MAX, 3, f64::MAX);
+        check(f64::MIN, 3, f64::MIN);
+        for hundredths in 0..10_001_u64 {
+            let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+            check(float(hundredths) / 100.0 + 0.001, 2, text.parse().unwrap());
+        }
+    }
 }

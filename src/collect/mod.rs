@@ -188,6 +188,13 @@ impl Collectors {
         pass.host = self.host.read(steady, self.cpu.online());
         self.disk.finish(&mut pass);
 
+        // Before it is judged and recorded, so that both see the same: noise in digits that no source has would fill
+        // the log.
+        for reading in &mut pass.sample.readings {
+            if let Some(metric) = reading.series.known() {
+                reading.value = metric.rounded(reading.value);
+            }
+        }
         // Two labels may become one where they are cut or no UTF-8; a sample has each series once.
         self.seen.clear();
         pass.sample.readings.retain(|reading| self.seen.insert(reading.series.clone()));

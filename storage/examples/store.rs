@@ -34,7 +34,7 @@ use std::{
 
 use machine::{DAY_MS, Machine, TICK_MS, cpu_us, rss_kib};
 use systembot_model::{
-    Event, Input, LocalTime, Rules, Sample, Seq, Series, State, Timestamp, decide, sample::Pass,
+    Event, Input, LocalTime, Rules, Sample, Seq, Series, State, Timestamp, decide, number, sample::Pass,
 };
 use systembot_storage::{Limits, Log, Query, query::Import};
 
@@ -138,7 +138,8 @@ struct Walk {
     series: Series,
     values: Vec<f64>,
     steps: Vec<f64>,
-    quantum: f64,
+    /// `None` where the values are multiples of nothing: they go on with all their digits.
+    quantum: Option<f64>,
     is_counter: bool,
     is_walk: bool,
     ends: (f64, f64),
@@ -152,7 +153,7 @@ impl Walk {
         let is_multiple = |quantum: f64| {
             values.iter().all(|value| ((value / quantum).round() * quantum - value).abs() < 1e-9)
         };
-        let quantum = QUANTA.into_iter().find(|quantum| is_multiple(*quantum)).unwrap_or(0.000_001);
+        let quantum = QUANTA.into_iter().find(|quantum| is_multiple(*quantum));
         let spread = |of: &[f64]| {
             let mean = of.iter().sum::<f64>() / of.len() as f64;
             of.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / of.len() as f64
@@ -169,15 +170,19 @@ impl Walk {
         if self.is_counter || self.is_walk {
             // Some more or less of a step, so that there are not only those that were seen.
             let step = of(&self.steps, random()) * (0.94 + 0.12 * random());
-            let step = (step / self.quantum).round() * self.quantum;
+            let step = self.counted(step);
             let is_within = (self.ends.0..=self.ends.1).contains(&(self.now + step));
             self.now += if self.is_counter || is_within { step } else { -step };
         } else {
             self.now = of(&self.values, random());
         }
-        self.now = (self.now / self.quantum).round() * self.quantum;
-        // Decimals as a collector writes them.
-        (self.now * 1e6).round() / 1e6
+        self.now = self.counted(self.now);
+        self.now
+    }
+
+    /// The nearest multiple of the quantum, in decimals as a collector gives them.
+    fn counted(&self, value: f64) -> f64 {
+        self.quantum.map_or(value, |quantum| number::decimal((value / quantum).round() * quantum, 6))
     }
 }
 
@@ -191,6 +196,8 @@ fn replay(from: &Path, dir: &Path, end_ms: i64, days: i64) {
             Event::Sampled(sample) if !sample.readings.is_empty() => Some(sample),
             _ => None,
         })
+        // The first pass has no CPU series.
+        .skip(1)
         .collect();
     println!("recorded_ticks {}", ticks.len());
     let of_all = |series: &Series| ticks.iter().all(|tick| tick.value(series.id()).is_some());

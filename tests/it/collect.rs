@@ -176,12 +176,12 @@ fn a_known_machine_gives_known_readings() {
         disk_total_bytes{mount=\"/\"} 4096000\n\
         disk_used_bytes{mount=\"/\"} 2457600\n\
         disk_available_bytes{mount=\"/\"} 1433600\n\
-        disk_used_percent{mount=\"/\"} 63.1578947368421\n\
+        disk_used_percent{mount=\"/\"} 63.16\n\
         disk_inodes_used_percent{mount=\"/\"} 25\n\
         disk_total_bytes{mount=\"/mnt/nas\"} 4096000\n\
         disk_used_bytes{mount=\"/mnt/nas\"} 2457600\n\
         disk_available_bytes{mount=\"/mnt/nas\"} 1433600\n\
-        disk_used_percent{mount=\"/mnt/nas\"} 63.1578947368421\n\
+        disk_used_percent{mount=\"/mnt/nas\"} 63.16\n\
         disk_inodes_used_percent{mount=\"/mnt/nas\"} 25\n\
         disk_read_bytes_total{device=\"loop1\"} 4096\n\
         disk_written_bytes_total{device=\"loop1\"} 0\n\
@@ -236,6 +236,12 @@ fn cpu_time_is_told_from_the_second_pass_on() {
         cpu(now),
         "cpu_busy_percent{cpu=\"0\"} 40, cpu_idle_percent 60, cpu_iowait_percent 5, cpu_steal_percent 5, \
          cpu_system_percent 10, cpu_user_percent 20"
+    );
+    assert_eq!(
+        cpu("cpu  131 20 66 1121 30 5 10 15 9 9\ncpu0 91 5 25 562 10 3 7 0 0 0\n"),
+        "cpu_busy_percent{cpu=\"0\"} 33.33, cpu_idle_percent 33.33, cpu_iowait_percent 0, cpu_steal_percent 0, \
+         cpu_system_percent 33.33, cpu_user_percent 33.33",
+        "a third of the time each"
     );
     assert_eq!(cpu(STAT), "", "counters that went back");
     assert_eq!(cpu(STAT), "", "counters that stood still");
@@ -339,7 +345,7 @@ fn figures_of_a_file_system_are_those_of_df() {
     check(
         USAGE,
         "available_bytes 1433600, inodes_used_percent 25, total_bytes 4096000, used_bytes 2457600, \
-         used_percent 63.1578947368421",
+         used_percent 63.16",
     );
     let full =
         Usage { block_bytes: 1, blocks: 100, free: 0, available: u64::MAX - 3, inodes: 0, inodes_free: 9 };
@@ -833,7 +839,8 @@ fn this_machine_is_told_as_its_own_tools_tell_it() {
         .map(|share| pass.sample.value(&format!("cpu_{share}_percent")).unwrap())
         .iter()
         .sum();
-    assert!((cpu - 100.0).abs() < 1e-6, "{cpu}");
+    // Five shares, each rounded.
+    assert!((cpu - 100.0).abs() < 0.03, "{cpu}");
     assert!(pass.elapsed.is_some());
 
     let uname = words("uname", &["-nrm"]).remove(0);
@@ -850,8 +857,15 @@ fn this_machine_is_told_as_its_own_tools_tell_it() {
     let ids: BTreeSet<&str> = pass.sample.readings.iter().map(|reading| reading.series.id()).collect();
     assert_eq!(ids.len(), pass.sample.readings.len(), "each series once");
     for reading in &pass.sample.readings {
-        assert!(reading.series.known().is_some(), "{} is not in the table of metrics", reading.series);
+        let metric = reading.series.known();
+        let metric = metric.unwrap_or_else(|| panic!("{} is not in the table of metrics", reading.series));
+        assert!(decimals(reading.value) <= metric.decimals.into(), "{reading:?}");
     }
+}
+
+/// Digits after the point that it takes to write a value so that it is read as the same.
+fn decimals(value: f64) -> usize {
+    value.to_string().split_once('.').map_or(0, |(_, digits)| digits.len())
 }
 
 #[test]
@@ -914,6 +928,7 @@ proptest! {
                 prop_assert!(reading.value.is_finite(), "{reading:?}");
                 prop_assert!(seen.insert(reading.series.clone()), "{reading:?} twice");
                 let metric = reading.series.known().unwrap();
+                prop_assert!(decimals(reading.value) <= metric.decimals.into(), "{reading:?}");
                 if metric.unit == systembot_model::metric::Unit::Percent {
                     prop_assert!((0.0..=100.0).contains(&reading.value), "{reading:?}");
                 }
