@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use systembot_cli::Setup;
 use systembot_config::{Settings, changes};
 use systembot_model::{Input, Rules, decide::Reread};
-use systembot_storage::{Limits, remote::Client};
+use systembot_storage::{KEPT_PREFIX, Limits, remote::Client};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -214,12 +214,11 @@ fn make_private(dir: &Path) -> std::io::Result<()> {
         "services",
         "opening",
     ];
-    const KEPT: &str = "log.damaged-";
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let is_ours = |entry: std::io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| {
             let found = entry.file_name();
-            OURS.iter().any(|name| found == *name) || found.to_string_lossy().starts_with(KEPT)
+            OURS.iter().any(|name| found == *name) || found.to_string_lossy().starts_with(KEPT_PREFIX)
         })
     };
     if fs::metadata(dir)?.permissions().mode() & 0o077 != 0 && fs::read_dir(dir)?.all(is_ours) {

@@ -19,7 +19,7 @@ use systembot_model::{
     render::{bytes, span},
 };
 use systembot_storage::{
-    Error, Log,
+    Error, KEPT_PREFIX, Log,
     query::{self, Request, Row, Sink, Status},
     remote::{Client, RemoteError},
 };
@@ -255,7 +255,16 @@ fn without_daemon(dir: &Path, clock: &dyn Clock) -> (Known, Vec<Finding>) {
     let idle = Finding::warning("daemon", "none runs: nothing is recorded", start);
     let log_dir = dir.join("log");
     if !log_dir.join("db").exists() {
-        return (Known::default(), vec![idle, Finding::ok(CHECK, "none yet: the first run makes it")]);
+        let is_empty = fs::read_dir(&log_dir).map_or(true, |mut entries| entries.next().is_none());
+        let log = if is_empty && !dir.join("checkpoint").exists() {
+            Finding::ok(CHECK, "none yet: the first run makes it")
+        } else {
+            let found = format!("{} is missing; a start tells what is lost", log_dir.join("db").display());
+            let mend = "systembot run; or, where there is a backup: systembot --data-dir NEW restore FILE"
+                .to_owned();
+            Finding::failed(CHECK, found, mend)
+        };
+        return (Known::default(), vec![idle, log]);
     }
     let mut known = Known::default();
     let opened = Log::open(&log_dir).and_then(|log| {
@@ -292,9 +301,7 @@ fn without_daemon(dir: &Path, clock: &dyn Clock) -> (Known, Vec<Finding>) {
             let found = Finding::failed(CHECK, format!("it is held by {who}"), mend);
             return (known, vec![found]);
         }
-        Err(error @ Error::Damaged { .. }) => {
-            Finding::failed(CHECK, error.to_string(), "systembot run".to_owned())
-        }
+        // What is damaged says itself what mends it.
         Err(error) => Finding::failed(CHECK, error.to_string(), None),
     };
     (known, vec![idle, log])
@@ -315,6 +322,21 @@ fn holder(file: &Path) -> Option<(u32, String)> {
             (pid, name.trim().to_owned())
         })
     })
+}
+
+/// The damaged logs that were kept beside the one that was saved from them.
+pub(super) fn damaged_logs(dir: &Path) -> Option<Finding> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let kept: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_name().as_bytes().starts_with(KEPT_PREFIX.as_bytes()))
+        .map(|entry| entry.path())
+        .collect();
+    let newest = kept.iter().max()?;
+    let taken = size_text(kept.iter().map(|kept| size(kept)).fold(0, u64::saturating_add));
+    let many = if kept.len() == 1 { "one is".to_owned() } else { format!("{} are", kept.len()) };
+    let found = format!("{many} kept, {taken}, the newest {}", newest.display());
+    let mend = format!("once nobody wants to look at it: rm -r {}/{KEPT_PREFIX}*", dir.display());
+    Some(Finding::warning("damaged logs", found, mend))
 }
 
 /// Whether the log has room to grow to its limit.

@@ -38,7 +38,7 @@ pub fn examine(checkup: &Checkup<'_>, sink: FindingSink<'_>) -> anyhow::Result<(
     let known = match &checkup.data_dir {
         Ok(dir) if checkup.access.is_ok() => {
             let (known, findings) = data::daemon_and_log(dir, settings, config, &clock);
-            findings.into_iter().try_for_each(&mut *sink)?;
+            findings.into_iter().chain(data::damaged_logs(dir)).try_for_each(&mut *sink)?;
             sink(data::disk_space(dir, settings, &known))?;
             known
         }

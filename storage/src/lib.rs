@@ -40,6 +40,6 @@ pub use import::{IMPORT_SERIES, IMPORTED_ALREADY, Imported};
 pub use log::{Appended, Log};
 pub use reader::Reader;
 pub use retention::Limits;
-pub use salvage::{Salvage, Step, salvage};
+pub use salvage::{KEPT_PREFIX, Salvage, Step, salvage};
 pub use scan::{Choice, Query, Records, Scan, Tick};
 pub use scrub::Scrubbed;

@@ -199,6 +199,23 @@ fn a_data_directory_that_is_no_directory_or_another_users() {
 }
 
 #[test]
+fn a_log_that_lost_its_file_and_those_that_were_kept_are_told() {
+    let (home, programs) = (Home::on_defaults(), Programs::none());
+    fs::create_dir_all(home.data_dir().join("log/blobs")).unwrap();
+    assert_finding(&finding(&home, &programs, "log"), "failed", "db is missing", "systembot run");
+    let (findings, _) = examine(&home, &programs);
+    assert!(findings.iter().all(|finding| finding["check"] != "damaged logs"), "{findings:?}");
+    for day in 1..3 {
+        let kept = home.data_dir().join(format!("log.damaged-2026-11-0{day}T000000.000Z"));
+        fs::create_dir(&kept).unwrap();
+        fs::write(kept.join("db"), vec![0; 3 << 20]).unwrap();
+    }
+    let kept = finding(&home, &programs, "damaged logs");
+    assert_finding(&kept, "warning", "2 are kept, 6.00 MiB, the newest", "rm -r");
+    assert!(kept["found"].as_str().unwrap().ends_with("2026-11-02T000000.000Z"), "{kept}");
+}
+
+#[test]
 fn disk_space_is_held_against_what_the_log_may_take() {
     let programs = Programs::none();
     let home = Home::with_toml("[storage]\nmax_size = \"900000GB\"\n");

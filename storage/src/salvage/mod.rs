@@ -33,8 +33,8 @@ pub(crate) const SALVAGED_KEY: &[u8] = b"salvaged";
 pub(crate) const LOST_PREFIX: &[u8] = b"lost/";
 /// Damaged logs that are kept.
 const KEPT: usize = 2;
-/// What the name of one begins with.
-const KEPT_PREFIX: &str = "log.damaged-";
+/// What the name of a damaged log begins with that is kept in the data directory.
+pub const KEPT_PREFIX: &str = "log.damaged-";
 /// Attempts to get the lock of a damaged log, or of a new one that was just closed.
 const LOCK_ATTEMPTS: u32 = 250;
 /// Attempts after which a lock that this process has itself is taken for one that nobody will give back.
