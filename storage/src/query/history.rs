@@ -179,7 +179,7 @@ fn tail(
     let until = query.until.min(Timestamp::from_ms(last.as_ms().saturating_add(1)));
     // As many buckets as rows are wanted; from there on, eight times as many until it is enough.
     let width = match step {
-        Step::Every(ms) => *ms,
+        Step::Every(ms) => (*ms).max(1),
         Step::At(_) => DAY_MS,
     };
     let mut span = width.saturating_mul(i64::try_from(limit.max(1)).unwrap_or(i64::MAX));

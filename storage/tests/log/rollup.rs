@@ -128,6 +128,14 @@ fn moments_at_both_ends_of_time_do_not_hold_a_question() {
     let request = history(Some(Step::Every(1_000)), i64::MIN, i64::MAX, Some(10));
     let rows = asked(&world.reader(), &State::default(), &request);
     assert!((2..=3).contains(&rows.len()), "{rows:?}");
+    // Nor steps that no shell would send.
+    for step in [-108, 0, i64::MIN] {
+        for (since, until) in [(1, -1), (-1, 1), (i64::MIN, i64::MAX)] {
+            let request = history(Some(Step::Every(step)), since, until, Some(5));
+            let rows = asked(&world.reader(), &State::default(), &request);
+            assert!(rows.len() <= 3, "{rows:?}");
+        }
+    }
 }
 
 /// Buckets by the hour, or the newest value of each, or of a step that roll-ups are no part of.
