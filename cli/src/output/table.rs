@@ -207,15 +207,15 @@ impl Table {
         for ((text, column), room) in texts.iter().zip(&self.columns).zip(&self.widths) {
             let taken = if text.is_ascii() { text.len() } else { width(text) };
             let is_folded = taken > *room || text.contains('\n') || text.ends_with(char::is_whitespace);
-            let blanks = std::iter::repeat_n(' ', room.saturating_sub(taken));
+            let blanks = room.saturating_sub(taken);
             match column.align {
                 Align::Fold | Align::FoldLate if is_folded => return false,
                 Align::Fold | Align::FoldLate | Align::Left => {
                     self.line.push_str(text);
-                    self.line.extend(blanks);
+                    push_blanks(&mut self.line, blanks);
                 }
                 Align::Right => {
-                    self.line.extend(blanks);
+                    push_blanks(&mut self.line, blanks);
                     self.line.push_str(text);
                 }
             }
@@ -260,6 +260,15 @@ impl Table {
             let step = (*widest - next).clamp(1, excess);
             *widest = widest.saturating_sub(step).max(Self::FOLDED_MIN);
         }
+    }
+}
+
+fn push_blanks(line: &mut String, mut count: usize) {
+    const BLANKS: &str = "                                ";
+    while count > 0 {
+        let blanks = BLANKS.get(..count).unwrap_or(BLANKS);
+        line.push_str(blanks);
+        count -= blanks.len();
     }
 }
 
