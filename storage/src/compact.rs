@@ -55,6 +55,7 @@ const GROWN_BYTES: u64 = 1 << 20;
 /// Time for which chunks are joined in one go, as whoever records waits for it; the rest is joined the next time. What
 /// an import of a month brings takes some three seconds.
 const JOINING: Duration = Duration::from_secs(5);
+
 /// What the log knows of its size.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Size {

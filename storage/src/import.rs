@@ -19,7 +19,7 @@ use crate::{
     hot,
     log::{IMPORTED_KEY, Log, meta},
     query::{Import, Row},
-    scan::{Choice, Query, Rolled},
+    scan::{Choice, Query, Rolled, join},
     store::{self, Put, Trees},
     view::View,
 };
@@ -374,16 +374,8 @@ impl Log {
                 |row: &(Timestamp, Timestamp)| !spans.iter().any(|span| span.0 <= row.1 && row.0 <= span.1);
             let rolled: Vec<_> = rows.filter(is_rolled_only).collect();
             spans.extend(rolled);
-            spans.sort_unstable();
             // What is closer than a gap is one span: nothing goes between two ticks.
-            let mut whole: Vec<(Timestamp, Timestamp)> = Vec::new();
-            for (first, last) in spans.drain(..) {
-                match whole.last_mut() {
-                    Some(before) if first <= wider(before.1, GAP_MS) => before.1 = before.1.max(last),
-                    _ => whole.push((first, last)),
-                }
-            }
-            *spans = whole;
+            join(spans, GAP_MS);
         }
         Ok(taken)
     }

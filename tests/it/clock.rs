@@ -147,6 +147,7 @@ fn a_clock_that_is_set_forward_by_days_and_back_loses_nothing() {
     let cpu = cpu_seconds(&daemon);
     let lasted = SystemClock.steady().saturating_sub(began).as_secs_f64();
     assert!(cpu < 0.3 * lasted, "{cpu} s of CPU in {lasted} s");
+    assert_eq!(home.ask(&["verify"]).code, Some(0), "while it runs");
     assert_eq!(daemon.stop(), Some(0));
     all_is_found(&home);
 }

@@ -7,7 +7,7 @@ use crate::{
     chunk::rollup::{self, Rollup},
     error::Error,
     reader::Reader,
-    scan::{Choice, Query, Rolled, Tick, chosen},
+    scan::{Choice, Query, Rolled, Tick, chosen, join},
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -121,18 +121,6 @@ fn parts(
 /// The begin of the next row of roll-ups.
 const fn after(row: Timestamp) -> Timestamp {
     Timestamp::from_ms(row.as_ms().saturating_add(rollup::STEP_MS))
-}
-
-/// Puts spans in order, and makes one of those that are so near.
-fn join(spans: &mut Vec<(Timestamp, Timestamp)>, gap_ms: i64) {
-    spans.sort_unstable();
-    spans.dedup_by(|next, before| {
-        let is_near = next.0.as_ms() <= before.1.as_ms().saturating_add(gap_ms);
-        if is_near {
-            before.1 = before.1.max(next.1);
-        }
-        is_near
-    });
 }
 
 /// Whether all buckets begin and end with rows of roll-ups.

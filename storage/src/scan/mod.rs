@@ -173,3 +173,15 @@ impl Iterator for Records {
         next
     }
 }
+
+/// Puts spans in order, and makes one of those that are so near.
+pub(crate) fn join(spans: &mut Vec<(Timestamp, Timestamp)>, gap_ms: i64) {
+    spans.sort_unstable();
+    spans.dedup_by(|next, before| {
+        let is_near = next.0.as_ms() <= before.1.as_ms().saturating_add(gap_ms);
+        if is_near {
+            before.1 = before.1.max(next.1);
+        }
+        is_near
+    });
+}
